@@ -1,0 +1,34 @@
+"""What the compiler is given to train: pure functions over plain pytrees."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+Params = Any
+Batch = Mapping[str, jax.Array]
+
+
+class Task(NamedTuple):
+    """A model, a loss and an optimizer as pure functions, knowing no devices.
+
+    Attributes:
+        init: Key -> parameters, a nested dict of arrays.
+        loss: (parameters, batch) -> scalar mean loss. Every array of a batch has the
+            examples as its first dim.
+        measure: (parameters, batch) -> a dict of arrays `[examples]`, one entry a
+            metric, `loss` among them.
+        report: Means of what `measure` gives -> the metrics that people read, such
+            as `accuracy` or `perplexity`.
+        optimizer: An optax transformation.
+        dims: Parameters' tree with a tuple of logical dim names a leaf, such as
+            `("embed", "mlp")`; an empty tuple where none are known.
+    """
+
+    init: Callable[[jax.Array], Params]
+    loss: Callable[[Params, Batch], jax.Array]
+    measure: Callable[[Params, Batch], dict[str, jax.Array]]
+    report: Callable[[dict[str, float]], dict[str, float]]
+    optimizer: optax.GradientTransformation
+    dims: Any

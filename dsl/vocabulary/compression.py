@@ -1,0 +1,125 @@
+"""Compression: in what form values cross an axis."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from diamond.dsl.vocabulary.fields import Term, arg
+
+
+def _feedback(default: bool = True) -> Any:
+    return arg("keep what was lost and add it next time", default=default)
+
+
+def _block(default: int) -> Any:
+    return arg("values that share a scale", default=default, minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class NoCompression(Term):
+    """Values cross as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Term):
+    """Values cross in a narrower floating-point type."""
+
+    to: str = arg(
+        "the type on the wire",
+        default="bf16",
+        choices=("bf16", "fp16", "fp8_e4m3", "fp8_e5m2"),
+    )
+    feedback: bool = _feedback(False)
+
+
+@dataclass(frozen=True, slots=True)
+class Int8(Term):
+    """Values cross as 8-bit integers with a scale a block."""
+
+    block: int = _block(256)
+    feedback: bool = _feedback()
+
+
+@dataclass(frozen=True, slots=True)
+class Int4(Term):
+    """Values cross as 4-bit integers, two to a byte, with a scale a block."""
+
+    block: int = _block(128)
+    feedback: bool = _feedback()
+
+
+@dataclass(frozen=True, slots=True)
+class Qsgd(Term):
+    """Stochastic rounding to a few levels of a bucket's norm."""
+
+    bits: int = arg("bits a value, sign included", default=4, minimum=2, maximum=8)
+    bucket: int = arg("values that share a norm", default=512, minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ternary(Term):
+    """Values cross as -1, 0 or 1 times a shared scale (TernGrad)."""
+
+    clip: float = arg("clip at so many standard deviations", default=2.5, minimum=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign(Term):
+    """Only the signs cross (signSGD, EF-signSGD)."""
+
+    feedback: bool = _feedback()
+
+
+@dataclass(frozen=True, slots=True)
+class OneBit(Term):
+    """1-bit Adam: momentum crosses as signs once the variance is frozen."""
+
+    start: int = arg("steps of plain Adam first", default=100, unit="steps", minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TopK(Term):
+    """Only the largest values cross, with their places."""
+
+    density: float = arg(
+        "share of the values", default=0.01, unit="ratio", minimum=0.0, maximum=1.0
+    )
+    feedback: bool = _feedback()
+
+
+@dataclass(frozen=True, slots=True)
+class RandomK(Term):
+    """Values at shared random places cross."""
+
+    density: float = arg(
+        "share of the values", default=0.01, unit="ratio", minimum=0.0, maximum=1.0
+    )
+    feedback: bool = _feedback()
+
+
+@dataclass(frozen=True, slots=True)
+class Dgc(Term):
+    """Deep gradient compression: top-k with momentum correction and a warm-up."""
+
+    density: float = arg(
+        "share of the values", default=0.001, unit="ratio", minimum=0.0, maximum=1.0
+    )
+    momentum: float = arg("corrected momentum", default=0.9, minimum=0.0, maximum=1.0)
+    warmup: int = arg("steps of warm-up", default=0, unit="steps", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSgd(Term):
+    """Low-rank factors cross."""
+
+    rank: int = arg("rank of the factors", default=1, minimum=1)
+    start: int = arg("dense steps first", default=0, unit="steps", minimum=0)
+    feedback: bool = _feedback()
+
+
+@dataclass(frozen=True, slots=True)
+class Gradiveq(Term):
+    """Coefficients in a learned linear basis cross."""
+
+    slice: int = arg("values a vector", default=256, minimum=2)
+    keep: int = arg("coefficients a vector", default=32, minimum=1)
+    every: int = arg("steps a basis lasts", default=100, unit="steps", minimum=1)

@@ -1,0 +1,74 @@
+"""Parallelism: how one model is cut up over an axis, and other roles of an axis."""
+
+from dataclasses import dataclass
+
+from diamond.dsl.vocabulary.fields import Term, arg
+
+
+@dataclass(frozen=True, slots=True)
+class Zero(Term):
+    """Optimizer state, gradients and parameters are sharded, by stage."""
+
+    stage: int = arg("how much is sharded", default=3, minimum=1, maximum=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor(Term):
+    """Weights are cut along their logical dims (heads, mlp, vocab, embed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence(Term):
+    """Tokens of one sequence are spread over the axis."""
+
+    method: str = arg(
+        "how attention sees the rest",
+        default="ring",
+        choices=("ring", "all_to_all"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline(Term):
+    """Blocks are spread over the axis; microbatches flow through them."""
+
+    schedule: str = arg(
+        "order of the ticks",
+        default="one_f_one_b",
+        choices=("gpipe", "one_f_one_b", "interleaved", "zero_bubble"),
+    )
+    microbatches: int = arg("microbatches a step", default=4, minimum=1)
+    chunks: int = arg("chunks of blocks a stage", default=1, minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Expert(Term):
+    """Experts of a mixture are spread over the axis."""
+
+    experts: int = arg("number of experts", default=8, minimum=2)
+    top_k: int = arg("experts a token", default=2, minimum=1)
+    capacity: float = arg("room an expert has", default=1.25, minimum=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Features(Term):
+    """Each member holds some columns of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble(Term):
+    """Members train alone and are consolidated by their predictions."""
+
+    consolidation: str = arg(
+        "how predictions become one", default="average", choices=("average", "vote")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Coded(Term):
+    """Gradient coding: some members may be late without loss."""
+
+    stragglers: int = arg("members that may be late", default=1, minimum=0)
+    code: str = arg(
+        "the code", default="repetition", choices=("repetition", "cyclic")
+    )
