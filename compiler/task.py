@@ -22,8 +22,9 @@ class Task(NamedTuple):
         report: Means of what `measure` gives -> the metrics that people read, such
             as `accuracy` or `perplexity`.
         optimizer: An optax transformation.
+        optimizer_text: What plans call it; the scheme's own words where None.
         dims: Parameters' tree with a tuple of logical dim names a leaf, such as
-            `("embed", "mlp")`; an empty tuple where none are known.
+            `("embed", "mlp")`; None where no names are known.
     """
 
     init: Callable[[jax.Array], Params]
@@ -32,3 +33,4 @@ class Task(NamedTuple):
     report: Callable[[dict[str, float]], dict[str, float]]
     optimizer: optax.GradientTransformation
     dims: Any
+    optimizer_text: str | None = None

@@ -1,1 +1,63 @@
-"""A compiler for training schemes."""
+"""A compiler for training schemes: declare how copies agree, axis by axis, and train.
+
+`import diamond` is light: jax is imported by what needs it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from diamond.dsl.diagnostics import Diagnostic as Diagnostic
+from diamond.dsl.diagnostics import SchemeError as SchemeError
+from diamond.dsl.vocabulary import AUTO as AUTO
+from diamond.dsl.vocabulary import AllReduce as AllReduce
+from diamond.dsl.vocabulary import Arrays as Arrays
+from diamond.dsl.vocabulary import Average as Average
+from diamond.dsl.vocabulary import Axis as Axis
+from diamond.dsl.vocabulary import Call as Call
+from diamond.dsl.vocabulary import Cast as Cast
+from diamond.dsl.vocabulary import ConvNet as ConvNet
+from diamond.dsl.vocabulary import CrossEntropy as CrossEntropy
+from diamond.dsl.vocabulary import Digits as Digits
+from diamond.dsl.vocabulary import Int8 as Int8
+from diamond.dsl.vocabulary import Link as Link
+from diamond.dsl.vocabulary import Local as Local
+from diamond.dsl.vocabulary import MeanSquaredError as MeanSquaredError
+from diamond.dsl.vocabulary import Mlp as Mlp
+from diamond.dsl.vocabulary import Nesterov as Nesterov
+from diamond.dsl.vocabulary import NoCompression as NoCompression
+from diamond.dsl.vocabulary import Replicas as Replicas
+from diamond.dsl.vocabulary import Scheduled as Scheduled
+from diamond.dsl.vocabulary import Scheme as Scheme
+from diamond.dsl.vocabulary import Synchronous as Synchronous
+from diamond.dsl.vocabulary import Text as Text
+from diamond.dsl.vocabulary import Train as Train
+from diamond.dsl.vocabulary import Transformer as Transformer
+
+if TYPE_CHECKING:
+    from diamond import exchange as exchange
+    from diamond.api import compile as compile
+    from diamond.api import load as load
+    from diamond.api import open_data as open_data
+    from diamond.compiler.certify import Certificate as Certificate
+    from diamond.compiler.certify import CertificateError as CertificateError
+    from diamond.compiler.program import Program as Program
+    from diamond.compiler.state import State as State
+
+_HEAVY = {
+    "compile": "diamond.api",
+    "load": "diamond.api",
+    "open_data": "diamond.api",
+    "Certificate": "diamond.compiler.certify",
+    "CertificateError": "diamond.compiler.certify",
+    "Program": "diamond.compiler.program",
+    "State": "diamond.compiler.state",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs jax when it is first asked for."""
+    if name == "exchange":
+        return importlib.import_module("diamond.exchange")
+    if name in _HEAVY:
+        return getattr(importlib.import_module(_HEAVY[name]), name)
+    raise AttributeError(f"module `diamond` has no attribute `{name}`")

@@ -1,0 +1,109 @@
+"""Build: scheme and task -> program."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from diamond.compiler.compat import make_mesh
+from diamond.compiler.executables import BatchShapes
+from diamond.compiler.passes.begin import Shapes
+from diamond.compiler.passes.pipeline import make_plan
+from diamond.compiler.plan import Plan, TensorSpec
+from diamond.compiler.program import Program
+from diamond.compiler.task import Task
+from diamond.dsl.vocabulary import Scheme
+
+
+def build(
+    scheme: Scheme,
+    task: Task,
+    batch_shapes: BatchShapes,
+    devices: Sequence[jax.Device] | None = None,
+) -> Program:
+    """Compiles a scheme for a mesh of devices.
+
+    Args:
+        scheme: The scheme, checked.
+        task: What is trained.
+        batch_shapes: Shape and element type of each array of a global batch.
+        devices: The devices; jax's own where not given. The first ones are used.
+
+    Raises:
+        ValueError: If there are fewer devices than the mesh needs, or the batch
+            does not divide among them.
+    """
+    plan = plan_of(scheme, task, batch_shapes)
+    found = list(jax.devices() if devices is None else devices)
+    if len(found) < plan.members:
+        mesh_text = " x ".join(f"{axis.name} {axis.size}" for axis in plan.axes)
+        raise ValueError(
+            f"the mesh ({mesh_text}) needs {plan.members} devices, "
+            f"but there are {len(found)}"
+        )
+    sizes = tuple(axis.size for axis in plan.axes) or (1,)
+    names = tuple(axis.name for axis in plan.axes) or ("device",)
+    mesh = make_mesh(sizes, names, found[: math.prod(sizes)])
+    return Program(scheme, task, plan, mesh, batch_shapes)
+
+
+def plan_of(scheme: Scheme, task: Task, batch_shapes: BatchShapes) -> Plan:
+    """Makes the plan of a scheme, without any device.
+
+    Raises:
+        ValueError: If the batch does not divide among the members.
+    """
+    members = math.prod(axis.size for axis in scheme.mesh)
+    batch = next(iter(batch_shapes.values())).shape[0]
+    if batch % members:
+        raise ValueError(
+            f"a batch of {batch} does not divide by the {members} members of the "
+            f"mesh: take {batch - batch % members or members} or "
+            f"{batch + members - batch % members}"
+        )
+    return make_plan(scheme, _shapes(task, batch_shapes, batch, members))
+
+
+def _shapes(task: Task, batch_shapes: BatchShapes, batch: int, members: int) -> Shapes:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(task.init, key)
+    share = {
+        name: jax.ShapeDtypeStruct((batch // members, *shape.shape[1:]), shape.dtype)
+        for name, shape in batch_shapes.items()
+    }
+    return Shapes(
+        tensors=_tensors(params, task.dims),
+        optimizer=task.optimizer_text,
+        optimizer_bytes=_bytes(jax.eval_shape(task.optimizer.init, params)),
+        batch=batch,
+        batch_bytes=_bytes(share),
+        flops=_flops(task, params, share),
+    )
+
+
+def _tensors(params: Any, dims: Any) -> tuple[TensorSpec, ...]:
+    named = jax.tree_util.tree_flatten_with_path(params)[0]
+    words = jax.tree.leaves(dims, is_leaf=lambda node: isinstance(node, tuple))
+    words = words if dims else [()] * len(named)
+    return tuple(
+        TensorSpec(_path(path), leaf.shape, str(leaf.dtype), tuple(map(str, dim)))
+        for (path, leaf), dim in zip(named, words, strict=True)
+    )
+
+
+def _path(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _bytes(tree: Any) -> int:
+    leaves = jax.tree.leaves(tree)
+    return sum(int(leaf.size) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+
+
+def _flops(task: Task, params: Any, share: Any) -> float | None:
+    """Counts the operations of one member's loss and gradient, before optimization."""
+    lowered = jax.jit(jax.value_and_grad(task.loss)).lower(params, share)
+    cost = lowered.cost_analysis()
+    return None if cost is None else float(cost["flops"])

@@ -1,0 +1,1 @@
+"""Exchanges: how the copies over one mesh axis agree."""

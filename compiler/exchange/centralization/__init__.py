@@ -1,0 +1,1 @@
+"""Centralization: who talks to whom; a file a mixer."""

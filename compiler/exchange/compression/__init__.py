@@ -1,0 +1,1 @@
+"""Compression: in what form values cross; a file a codec."""

@@ -1,0 +1,67 @@
+"""Cast: values cross in a narrower floating-point type.
+
+    C(v) = the nearest value of the type, ties to even, clipped to its finite range
+
+Bill: 2 bytes a value (bf16, fp16) or 1 byte (fp8). The bits cross as unsigned
+integers: XLA's CPU backend widens 16-bit floats to 32 bits before a collective, which
+would double the bytes. Values are added in their own type after decoding, so the sum
+does not lose what a 16-bit accumulator would.
+Limit: exact on values that the type can hold.
+
+References: P. Micikevicius et al., FP8 Formats for Deep Learning, arXiv 2209.05433,
+2022, for `fp8_e4m3` and `fp8_e5m2`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from diamond.compiler.exchange.contract import Codec
+
+
+class _Type(NamedTuple):
+    value: Any
+    bits: Any
+    hlo: str
+
+
+_TYPES = {
+    "bf16": _Type(jnp.bfloat16, jnp.uint16, "u16"),
+    "fp16": _Type(jnp.float16, jnp.uint16, "u16"),
+    "fp8_e4m3": _Type(jnp.float8_e4m3fn, jnp.uint8, "u8"),
+    "fp8_e5m2": _Type(jnp.float8_e5m2, jnp.uint8, "u8"),
+}
+
+
+def cast(*, to: str = "bf16", feedback: bool = False) -> Codec:
+    """Returns a codec that rounds to a floating-point type.
+
+    Args:
+        to: `bf16`, `fp16`, `fp8_e4m3` or `fp8_e5m2`.
+        feedback: Keep what rounding lost and add it the next time.
+
+    Example:
+        >>> codec = cast(to="bf16")
+        >>> codec.decode(codec.encode(jnp.array([1.0, 1.001])), jnp.float32)
+        Array([1., 1.], dtype=float32)
+    """
+    kind = _TYPES[to]
+    largest = float(jnp.finfo(kind.value).max)
+
+    def encode(vector: jax.Array) -> jax.Array:
+        clipped = jnp.clip(vector, -largest, largest)
+        return jax.lax.bitcast_convert_type(clipped.astype(kind.value), kind.bits)
+
+    def decode(payload: jax.Array, dtype: Any) -> jax.Array:
+        return jax.lax.bitcast_convert_type(payload, kind.value).astype(dtype)
+
+    return Codec(
+        encode=encode,
+        decode=decode,
+        payload=lambda elements: ((kind.hlo, elements),),
+        block=1,
+        feedback=feedback,
+        is_exact=False,
+        equation=f"C(v) = v rounded to {to}",
+    )

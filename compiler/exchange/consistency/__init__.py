@@ -1,0 +1,1 @@
+"""Consistency: what the copies exchange, and when; a file a rule."""

@@ -1,0 +1,107 @@
+"""A plan's functions, compiled when they are first needed and kept."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from diamond.compiler.lower import lower
+from diamond.compiler.plan import Plan
+from diamond.compiler.state import Arrays
+from diamond.compiler.task import Task
+from diamond.compiler.variants import Due
+
+BatchShapes = Mapping[str, jax.ShapeDtypeStruct]
+
+
+class Executables:
+    """The compiled functions of one program.
+
+    Attributes:
+        batch_sharding: Where each array of a batch lies.
+        init: Key -> arrays.
+        consolidate: Parameters -> the mean of their copies, on every device.
+        measure: (consolidated parameters, batch) -> metrics an example.
+    """
+
+    def __init__(
+        self, plan: Plan, task: Task, mesh: Mesh, batch_shapes: BatchShapes
+    ) -> None:
+        self._lowering = lower(plan, task, mesh)
+        self._batch_shapes = batch_shapes
+        self._steps: dict[Due, Any] = {}
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        self._shardings = jax.tree.map(
+            lambda spec: NamedSharding(mesh, spec),
+            self._lowering.arrays,
+            is_leaf=lambda node: isinstance(node, PartitionSpec),
+        )
+        self.batch_sharding = NamedSharding(mesh, self._lowering.batch)
+        self.init = jax.jit(self._lowering.init, out_shardings=self._shardings)
+        self.consolidate = jax.jit(self._lowering.consolidate, out_shardings=everywhere)
+        self.measure = jax.jit(task.measure, out_shardings=everywhere)
+
+    def rebase(self, arrays: Arrays, clauses: frozenset[str]) -> Arrays:
+        """Makes the copies' present place the anchor of clauses that begin."""
+        body = self._lowering.rebase(clauses)
+        run = jax.jit(body, donate_argnums=0, out_shardings=self._shardings)
+        return run(arrays)  # type: ignore[no-any-return]
+
+    def is_compiled(self, due: Due) -> bool:
+        """Whether the step for the exchanges that are due is compiled."""
+        return due in self._steps
+
+    def step(self, due: Due) -> Any:
+        """Returns the compiled step for the exchanges that are due."""
+        if due not in self._steps:
+            self._steps[due] = self.traced(due).lower().compile()
+        return self._steps[due]
+
+    def traced(self, due: Due) -> Any:
+        """Returns the traced step for the exchanges that are due."""
+        body = jax.jit(
+            self._lowering.step(due),
+            donate_argnums=0,
+            out_shardings=(self._shardings, None),
+        )
+        return body.trace(self.arrays, self.batch)
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """Shapes, element types and shardings of a state's arrays."""
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        shapes = jax.eval_shape(self._lowering.init, key)
+        full = _broadcast(self._shardings, shapes)
+        return jax.tree.map(_placed, shapes, full)  # type: ignore[no-any-return]
+
+    @property
+    def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes, element types and shardings of a batch."""
+        return {
+            name: _placed(shape, self.batch_sharding)
+            for name, shape in self._batch_shapes.items()
+        }
+
+
+def padded(array: Any, size: int) -> np.ndarray:
+    """Repeats the last example of an array until there are `size` of them."""
+    array = np.asarray(array)
+    missing = size - len(array)
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+
+
+def _placed(shape: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+
+def _broadcast(shardings: Arrays, shapes: Arrays) -> Arrays:
+    """Gives each array of a part of the state the sharding of that part."""
+    return jax.tree.map(
+        lambda sharding, part: jax.tree.map(lambda leaf: sharding, part),
+        shardings,
+        shapes,
+        is_leaf=lambda node: isinstance(node, NamedSharding),
+    )

@@ -1,0 +1,129 @@
+"""Explain: a plan in words and figures, for people."""
+
+from collections.abc import Iterable, Sequence
+
+from diamond.compiler.plan import ITEM_BYTES, Exchange, MeshAxis, Message, Plan
+from diamond.dsl.emit import format_term
+
+
+def explain(plan: Plan) -> str:
+    """Returns a page about a plan: mesh, exchanges, equations, bytes, memory."""
+    sections = (
+        _head(plan),
+        _section("mesh, outermost axis first", _table(_mesh(plan))),
+        _section("exchanges", _exchanges(plan)),
+        _section("one step", plan.equations),
+        _section("bytes that a device sends", _table(_wire(plan))),
+        _section("memory that a device holds", _table(_memory(plan))),
+        _section("work", _table(_work(plan))),
+    )
+    return "\n\n".join(section for section in sections if section)
+
+
+def _head(plan: Plan) -> str:
+    return (
+        f"{plan.name}: {plan.members} devices, {plan.steps:,} steps "
+        f"of {plan.batch:,} examples, {plan.precision}"
+    )
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    body = [f"  {line}" for line in lines]
+    return "\n".join([title, *body]) if body else ""
+
+
+def _mesh(plan: Plan) -> list[list[str]]:
+    return [[axis.name, str(axis.size), *_axis(plan, axis)] for axis in plan.axes]
+
+
+def _axis(plan: Plan, axis: MeshAxis) -> list[str]:
+    if not any(each.axis == axis.name for each in plan.agreements):
+        return ["", ""]
+    tie = "loose: copies may differ" if axis.loose else "tight: copies are equal"
+    link = ""
+    if axis.bandwidth is not None:
+        link = f"{quantity(axis.bandwidth, 'bit/s', 1000)}, {axis.latency or 0:g} s"
+    return [f"replicas, {tie} between steps", link]
+
+
+def _exchanges(plan: Plan) -> list[str]:
+    lines: list[str] = []
+    for each in plan.exchanges:
+        lines.append(f"{each.name}: {', '.join(_terms(each))}")
+        lines.append(f"  {_times(each)}; {each.route}: {each.reason}")
+        lines += [f"  {_message(message)}" for message in each.messages]
+    return lines or ["none: one device trains alone"]
+
+
+def _terms(exchange: Exchange) -> tuple[str, str, str]:
+    agreement = exchange.agreement
+    return (
+        format_term(agreement.centralization),
+        format_term(agreement.consistency),
+        format_term(agreement.compression),
+    )
+
+
+def _times(exchange: Exchange) -> str:
+    agreement, every = exchange.agreement, exchange.every
+    text = "every step" if every == 1 else f"every {every} steps"
+    if agreement.start or agreement.stop is not None:
+        text += f", steps {agreement.start} to "
+        text += "the end" if agreement.stop is None else str(agreement.stop - 1)
+    return text
+
+
+def _message(message: Message) -> str:
+    size = quantity(message.operand_bytes, "B")
+    return f"{message.kind} of {message.dtype}[{message.elements}] ({size})"
+
+
+def _wire(plan: Plan) -> list[list[str]]:
+    item = ITEM_BYTES["f64" if plan.precision == "fp64" else "f32"]
+    rows = [["axis", "a step, on average", f"of a dense {plan.precision} all-reduce"]]
+    for name, sent in plan.wire_bytes().items():
+        size = plan.axis(name).size
+        dense = 2 * (size - 1) / size * plan.parameters * item
+        share = f"1/{dense / sent:.3g}" if sent and sent < dense else ""
+        if dense and not share:
+            share = f"{sent / dense:.3g}"
+        rows.append([name, quantity(sent, "B"), share])
+    return rows if len(rows) > 1 else []
+
+
+def _memory(plan: Plan) -> list[list[str]]:
+    rows = [[held.what, quantity(held.bytes, "B")] for held in plan.memory]
+    total = sum(held.bytes for held in plan.memory)
+    return [*rows, ["together, without activations", quantity(total, "B")]]
+
+
+def _work(plan: Plan) -> list[list[str]]:
+    rows = [["parameters", f"{plan.parameters:,}"]]
+    if plan.flops is not None:
+        rows.append(["a device's step", quantity(plan.flops, "FLOP", 1000)])
+        total = plan.flops * plan.members
+        rows.append(["all devices' step", quantity(total, "FLOP", 1000)])
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def quantity(value: float, unit: str, base: int = 1024) -> str:
+    """Writes a number with a prefix.
+
+    Example:
+        >>> quantity(1536, "B"), quantity(2.5e9, "bit/s", 1000)
+        ('1.5 KiB', '2.5 Gbit/s')
+    """
+    prefixes = ["", "Ki", "Mi", "Gi", "Ti"] if base == 1024 else ["", *"kMGTP"]
+    for prefix in prefixes[:-1]:
+        if abs(value) < base:
+            return f"{value:.3g} {prefix}{unit}"
+        value /= base
+    return f"{value:.3g} {prefixes[-1]}{unit}"

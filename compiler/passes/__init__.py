@@ -1,0 +1,1 @@
+"""Passes: plan in, plan out; a file a pass."""

@@ -1,0 +1,166 @@
+"""A program: a scheme compiled for a mesh, ready to train."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from diamond.compiler.certify import Certificate, certify
+from diamond.compiler.executables import BatchShapes, Executables, padded
+from diamond.compiler.explain import explain
+from diamond.compiler.plan import Plan
+from diamond.compiler.state import Arrays, State
+from diamond.compiler.task import Params, Task
+from diamond.compiler.variants import clauses_begun, due_at, variants_of
+from diamond.dsl.vocabulary import Scheme
+
+
+class Program:
+    """A compiled scheme, made by `diamond.compile`.
+
+    A state that was given to `step` is used up: its buffers become the new state's.
+
+    Attributes:
+        scheme: What was compiled.
+        task: Model, loss and optimizer as pure functions.
+        plan: What the program does.
+        mesh: The devices.
+        executables: The compiled functions.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        task: Task,
+        plan: Plan,
+        mesh: Mesh,
+        batch_shapes: BatchShapes,
+    ) -> None:
+        self.scheme = scheme
+        self.task = task
+        self.plan = plan
+        self.mesh = mesh
+        self.executables = Executables(plan, task, mesh, batch_shapes)
+
+    def init(self, key: jax.Array) -> State:
+        """Returns the state before the first step.
+
+        Args:
+            key: A key of `jax.random`; equal keys give equal bits.
+        """
+        return State(np.asarray(0, np.int32), *self.executables.init(key))
+
+    def step(
+        self, state: State, batch: Mapping[str, Any]
+    ) -> tuple[State, dict[str, jax.Array]]:
+        """Takes one training step.
+
+        Args:
+            state: The state; it is used up.
+            batch: Arrays with the global batch as their first dim.
+
+        Returns:
+            The next state, and `loss`: one loss a member, with one dim an axis.
+
+        Raises:
+            ValueError: If the batch does not have the shapes the program was
+                compiled for.
+        """
+        done, arrays = int(state.step), Arrays(*state[1:])
+        begun = clauses_begun(self.plan, done)
+        if begun:
+            arrays = self.executables.rebase(arrays, begun)
+        run = self.executables.step(due_at(self.plan, done))
+        arrays, loss = run(arrays, self.shard(batch))
+        return State(np.asarray(done + 1, np.int32), *arrays), {"loss": loss}
+
+    def shard(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Puts a global batch on the devices, each member's share on its own.
+
+        Raises:
+            ValueError: If an array is missing, unknown, or has another shape.
+        """
+        expected = self.executables.batch
+        _check_batch(batch, expected)
+        placed = {
+            name: np.asarray(batch[name], shape.dtype)
+            if not isinstance(batch[name], jax.Array)
+            else batch[name]
+            for name, shape in expected.items()
+        }
+        return jax.device_put(placed, self.executables.batch_sharding)
+
+    def is_compiled(self, state: State) -> bool:
+        """Whether the next step runs without compiling first."""
+        return self.executables.is_compiled(due_at(self.plan, int(state.step)))
+
+    def params(self, state: State) -> Params:
+        """Returns the parameters: the mean of the copies where they differ."""
+        return self.executables.consolidate(state.params)
+
+    def member_params(self, state: State, member: int) -> Params:
+        """Returns one member's copy of the parameters, on the host.
+
+        Args:
+            state: The state; it stays usable.
+            member: Its number, the outermost axis slowest.
+        """
+        sizes = [axis.size for axis in self.plan.axes]
+        place = np.unravel_index(member, sizes)
+        pairs = zip(place, self.plan.axes, strict=True)
+        loose = tuple(int(index) for index, axis in pairs if axis.loose)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[loose], state.params)
+
+    def evaluate(self, state: State, data: Mapping[str, Any]) -> dict[str, float]:
+        """Returns the task's metrics over data of any number of examples.
+
+        Args:
+            state: The state; it stays usable.
+            data: Arrays with the examples as their first dim.
+        """
+        params = self.params(state)
+        size, chunk = len(next(iter(data.values()))), self.plan.batch
+        sums: dict[str, float] = {}
+        for start in range(0, size, chunk):
+            part = {name: array[start : start + chunk] for name, array in data.items()}
+            batch = {name: padded(array, chunk) for name, array in part.items()}
+            found = self.executables.measure(params, self.shard(batch))
+            for name, value in found.items():
+                mine = np.asarray(value)[: size - start]
+                sums[name] = sums.get(name, 0.0) + float(mine.sum(dtype=np.float64))
+        return self.task.report({name: total / size for name, total in sums.items()})
+
+    @property
+    def abstract_state(self) -> State:
+        """Shapes, element types and shardings of a state, to restore one with."""
+        return State(np.asarray(0, np.int32), *self.executables.arrays)
+
+    def explain(self) -> str:
+        """Returns what the program does, for people."""
+        return explain(self.plan)
+
+    def certify(self) -> Certificate:
+        """Compiles every step of the run and holds it against the plan.
+
+        Raises:
+            CertificateError: If the collectives differ, naming the exchange.
+        """
+        variants = variants_of(self.plan)
+        return certify(self.plan, {due: self.executables.step(due) for due in variants})
+
+
+def _check_batch(
+    batch: Mapping[str, Any], expected: Mapping[str, jax.ShapeDtypeStruct]
+) -> None:
+    if set(batch) != set(expected):
+        raise ValueError(
+            f"the batch has {sorted(batch)}, the program expects {sorted(expected)}"
+        )
+    for name, shape in expected.items():
+        if np.shape(batch[name]) != shape.shape:
+            raise ValueError(
+                f"`{name}` of the batch has shape {np.shape(batch[name])}, "
+                f"the program was compiled for {shape.shape}"
+            )

@@ -1,0 +1,72 @@
+"""The certificate: it holds, and it turns red when plan and program differ."""
+
+from dataclasses import replace
+
+import jax
+import pytest
+
+from diamond.compiler.certify import CertificateError, certify
+from diamond.compiler.plan import Message
+from diamond.compiler.variants import variants_of
+from diamond.dsl.vocabulary import Int8, Local, NoCompression, Synchronous
+from tests.compiler.programs import program_of, scheme_over
+
+
+@pytest.fixture(scope="module")
+def program():
+    inner = (4, Synchronous(), Int8(block=8))
+    return program_of(scheme_over((2, Local(every=3), NoCompression()), inner))
+
+
+def test_the_compiled_collectives_are_the_planned_ones(program) -> None:
+    certificate = program.certify()
+    assert certificate.programs == 2
+    sent = {(r.exchange, r.axis, r.kind, r.dtype): r.bytes for r in certificate.rows}
+    # 53 values in blocks of 8, a leaf at a time: 32 + 8 + 16 + 8 = 64, by 4 chunks.
+    assert sent == {
+        ("chip.gradients", "chip", "all-to-all", "s8"): 64,
+        ("chip.gradients", "chip", "all-to-all", "f32"): 32,
+        ("chip.gradients", "chip", "all-gather", "s8"): 16,
+        ("chip.gradients", "chip", "all-gather", "f32"): 8,
+        ("host.parameters", "host", "all-reduce", "f32"): 4 * 53,
+    }
+
+
+def _with_messages(program, name, messages):
+    plan = program.plan
+    exchanges = tuple(
+        replace(each, messages=messages) if each.name == name else each
+        for each in plan.exchanges
+    )
+    changed = replace(plan, exchanges=exchanges)
+    steps = {due: program.executables.step(due) for due in variants_of(plan)}
+    return certify(changed, steps)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (Message("all-reduce", "f32", 52),),
+        (Message("all-gather", "f32", 53),),
+        (Message("all-reduce", "s8", 53),),
+        (),
+    ],
+)
+def test_a_difference_names_its_exchange(program, messages) -> None:
+    with pytest.raises(CertificateError, match=r"exchange `host\.parameters`"):
+        _with_messages(program, "host.parameters", messages)
+
+
+def test_a_collective_that_no_exchange_planned_is_an_error(program) -> None:
+    mesh = program.mesh
+    spec = jax.sharding.PartitionSpec(("host", "chip"))
+
+    def sums(x):
+        return jax.lax.psum(x, "chip")
+
+    body = jax.shard_map(
+        sums, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
+    stray = jax.jit(body).lower(jax.numpy.ones(8)).compile()
+    with pytest.raises(CertificateError, match="no exchange"):
+        certify(program.plan, {frozenset(): stray})

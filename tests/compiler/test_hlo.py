@@ -1,0 +1,78 @@
+"""Reading collectives: every way in which HLO writes groups and operands."""
+
+import pytest
+
+from diamond.compiler.hlo import collectives_of
+from diamond.compiler.plan import Message
+
+AXES = {"site": 2, "chip": 4}
+META = 'metadata={op_name="jit(step)/shard_map/diamond:chip.gradients/psum"}'
+
+
+@pytest.mark.parametrize(
+    ("groups", "axes"),
+    [
+        ("replica_groups={{0,1,2,3},{4,5,6,7}}", ("chip",)),
+        ("replica_groups={{0,4},{1,5},{2,6},{3,7}}", ("site",)),
+        ("replica_groups={{0,1,2,3,4,5,6,7}}", ("site", "chip")),
+        ("replica_groups={}", ("site", "chip")),
+        ("replica_groups=[2,4]<=[8]", ("chip",)),
+        ("replica_groups=[4,2]<=[2,4]T(1,0)", ("site",)),
+        ("replica_groups=mesh['site'=2,'chip'=4] {'chip'}", ("chip",)),
+        ("replica_groups=mesh['site'=2,'chip'=4] {'site','chip'}", ("site", "chip")),
+    ],
+)
+def test_groups_name_the_axes_they_cross(groups: str, axes: tuple[str, ...]) -> None:
+    line = f"%r = f32[8]{{0}} all-reduce(%p), channel_id=1, {groups}, {META}"
+    [found] = collectives_of(line, AXES)
+    assert found.axes == axes
+    assert found.exchange == "chip.gradients"
+
+
+CHIP = "replica_groups={{0,1,2,3},{4,5,6,7}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("f32[2,3]{1,0} all-reduce(%p)", [Message("all-reduce", "f32", 6)]),
+        (
+            "(f32[2]{0}, f32[]) all-reduce(%p, %q)",
+            [Message("all-reduce", "f32", 2), Message("all-reduce", "f32", 1)],
+        ),
+        ("s8[4,10]{1,0} all-gather(%p)", [Message("all-gather", "s8", 10)]),
+        (
+            "(s8[1,5]{1,0}, s8[1,5]{1,0}) all-to-all(%p, %q)",
+            [Message("all-to-all", "s8", 5), Message("all-to-all", "s8", 5)],
+        ),
+        ("f32[3]{0} reduce-scatter(%p)", [Message("reduce-scatter", "f32", 12)]),
+        (
+            "(s8[10]{0}, s8[4,10]{1,0}) all-gather-start(%p)",
+            [Message("all-gather", "s8", 10)],
+        ),
+        ("f32[6]{0} all-reduce-start(%p)", [Message("all-reduce", "f32", 6)]),
+    ],
+)
+def test_operands_are_what_one_device_puts_in(
+    text: str, messages: list[Message]
+) -> None:
+    [found] = collectives_of(f"%r = {text}, {CHIP}", AXES)
+    assert list(found.messages) == messages
+    assert found.exchange is None
+
+
+def test_what_is_no_collective_or_crosses_nothing_is_left_out() -> None:
+    text = "\n".join(
+        [
+            "%a = f32[8]{0} add(%p, %q)",
+            "%b = f32[8]{0} all-reduce-done(%s)",
+            "%c = f32[8]{0} all-reduce(%p), replica_groups={{0},{1},{2},{3}}",
+        ]
+    )
+    assert collectives_of(text, AXES) == ()
+
+
+def test_permutes_name_the_axes_of_their_pairs() -> None:
+    pairs = "source_target_pairs={{0,1},{1,2},{2,3},{3,0}}"
+    [found] = collectives_of(f"%r = f32[8]{{0}} collective-permute(%p), {pairs}", AXES)
+    assert found.axes == ("chip",)
