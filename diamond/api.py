@@ -12,11 +12,32 @@ from flax import nnx
 
 from diamond.compiler.build import build
 from diamond.compiler.program import Program
-from diamond.dsl.legality import refuse_illegal
+from diamond.dsl.diagnostics import Diagnostic
+from diamond.dsl.load import load_scheme, verify_scheme
 from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.data import Dataset
 from diamond.runtime.data import open_data as open_term
 from diamond.runtime.tasks import make_task
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Scheme:
+    """Loads the scheme of a `.diamond` file.
+
+    Args:
+        path: The file.
+        overrides: Texts such as `"train.steps=100"`, judged like the file itself.
+
+    Raises:
+        diamond.SchemeError: With every error of the file.
+
+    Example:
+        >>> import diamond
+        >>> diamond.load("examples/digits.diamond").name
+        'digits'
+    """
+    scheme, found = load_scheme(path, overrides)
+    _warn(found)
+    return scheme
 
 
 def compile(
@@ -68,8 +89,7 @@ def compile(
         >>> int(state.step)
         1
     """
-    for warning in refuse_illegal(scheme):
-        warnings.warn(warning, stacklevel=2)
+    _warn(verify_scheme(scheme))
     data = _data_of(scheme, batch, Path(root))
     task = make_task(scheme, data, model=model, loss=loss, optimizer=optimizer)
     if optimizer is not None:
@@ -100,6 +120,12 @@ def open_data(scheme: Scheme, root: str | Path = ".") -> Dataset:
     if scheme.data is None:
         raise ValueError(f"scheme `{scheme.name}` names no data")
     return open_term(scheme.data, Path(root), scheme.train.seed, scheme.model)
+
+
+def _warn(found: Sequence[Diagnostic]) -> None:
+    for one in found:
+        text = one.message if one.help is None else f"{one.message}: {one.help}"
+        warnings.warn(f"{one.code}: {text}", stacklevel=3)
 
 
 def _data_of(
