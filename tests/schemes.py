@@ -4,6 +4,7 @@ Also a task so small that its programs compile at once, with leaves whose sizes 
 5, 15 and 3) are no multiples of any block.
 """
 
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -170,7 +171,7 @@ def _grids(num_axes: int, max_devices: int) -> list[tuple[int, ...]]:
 def catalogue(precision: str = "fp32") -> list[Scheme]:
     """Lists schemes that have each rule, outer step and codec on 1 to 3 axes."""
     return [
-        _written(f"{number:02d}_{name}", number, precision, axes)
+        _written(name, number, precision, axes)
         for number, (name, axes) in enumerate(_CATALOGUE)
     ]
 
@@ -266,8 +267,12 @@ _CATALOGUE: tuple[tuple[str, tuple[tuple[int, Any, Any], ...]], ...] = (
 # --- task -----------------------------------------------------------------------
 
 
+@functools.cache
 def tiny_task(precision: str = "fp32", optimizer: Call = OPTIMIZERS[0]) -> Task:
-    """Returns a two-layer perceptron, 6 -> 5 -> 3, under mean squared error."""
+    """Returns a two-layer perceptron, 6 -> 5 -> 3, under mean squared error.
+
+    The same task for the same arguments, so that what is compiled can be shared.
+    """
     dtype = np.dtype(np.float64 if precision == "fp64" else np.float32)
 
     def init(key: jax.Array) -> Any:
