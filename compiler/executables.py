@@ -75,7 +75,8 @@ class Executables:
         key = jax.eval_shape(lambda: jax.random.key(0))
         shapes = jax.eval_shape(self._lowering.init, key)
         full = _broadcast(self._shardings, shapes)
-        return jax.tree.map(_placed, shapes, full)  # type: ignore[no-any-return]
+        placed: Arrays = jax.tree.map(_placed, shapes, full)
+        return placed
 
     @property
     def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -97,7 +98,7 @@ def _placed(shape: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 
-def _broadcast(shardings: Arrays, shapes: Arrays) -> Arrays:
+def _broadcast(shardings: Arrays, shapes: Arrays) -> Any:
     """Gives each array of a part of the state the sharding of that part."""
     return jax.tree.map(
         lambda sharding, part: jax.tree.map(lambda leaf: sharding, part),

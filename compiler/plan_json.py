@@ -65,9 +65,10 @@ def _value(name: str, hint: Any, value: Any) -> Any:
         return parse_term(name, value)
     if typing.get_origin(hint) is not tuple:
         return value
-    item: Any = typing.get_args(hint)[0]
-    if dataclasses.is_dataclass(item):
+    kind: Any = typing.get_args(hint)[0]
+    is_node = dataclasses.is_dataclass(kind)
+    if is_node:
         return tuple(
-            _node(item, each) if isinstance(each, dict) else each for each in value
+            _node(kind, each) if isinstance(each, dict) else each for each in value
         )
     return tuple(value)

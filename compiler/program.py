@@ -84,13 +84,16 @@ class Program:
         """
         expected = self.executables.batch
         _check_batch(batch, expected)
-        placed = {
-            name: np.asarray(batch[name], shape.dtype)
-            if not isinstance(batch[name], jax.Array)
-            else batch[name]
+        arrays = {
+            name: batch[name]
+            if isinstance(batch[name], jax.Array)
+            else np.asarray(batch[name], shape.dtype)
             for name, shape in expected.items()
         }
-        return jax.device_put(placed, self.executables.batch_sharding)
+        placed: dict[str, jax.Array] = jax.device_put(
+            arrays, self.executables.batch_sharding
+        )
+        return placed
 
     def is_compiled(self, state: State) -> bool:
         """Whether the next step runs without compiling first."""

@@ -79,7 +79,8 @@ def compile(
         >>> program = diamond.compile(
         ...     scheme,
         ...     model=lambda rngs: nnx.Linear(2, 1, rngs=rngs),
-        ...     loss=lambda model, batch: jnp.mean((model(batch["x"]) - batch["y"]) ** 2),
+        ...     loss=lambda model, batch: jnp.mean(jnp.square(
+        ...         model(batch["x"]) - batch["y"])),
         ...     batch={"x": jnp.ones((8, 2)), "y": jnp.ones((8, 1))},
         ... )
         >>> state = program.init(jax.random.key(0))

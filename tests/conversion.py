@@ -1,4 +1,4 @@
-"""From the reference engine's state to a program's, so that both step from one state."""
+"""From the reference engine's state to a program's, to step both from one state."""
 
 from typing import Any, NamedTuple
 

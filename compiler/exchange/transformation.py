@@ -26,17 +26,19 @@ from diamond.compiler.exchange.tables import codec_of, mixer_of, rule_of
 from diamond.dsl import vocabulary as words
 from diamond.dsl.vocabulary import scheme as families
 
+_NONE, _ALLREDUCE, _AVERAGE = words.NoCompression(), words.AllReduce(), words.Average()
+
 
 class ExchangeState(NamedTuple):
     """State of one exchange on one device.
 
     Attributes:
-        count: `int32[]`, updates so far.
+        updates: `int32[]`, updates so far.
         rule: The rule's state, such as an anchor; like the parameters.
         mixer: What codecs lost; `[n]`, this device's own.
     """
 
-    count: jax.Array
+    updates: jax.Array
     rule: State
     mixer: State
 
@@ -44,8 +46,8 @@ class ExchangeState(NamedTuple):
 def synchronous(
     axis: str,
     *,
-    compression: families.Compression = words.NoCompression(),
-    centralization: families.Centralization = words.AllReduce(),
+    compression: families.Compression = _NONE,
+    centralization: families.Centralization = _ALLREDUCE,
     size: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Averages gradients over a mesh axis at every update.
@@ -66,9 +68,9 @@ def local(
     axis: str,
     *,
     every: int,
-    outer: words.Average | words.Nesterov = words.Average(),
-    compression: families.Compression = words.NoCompression(),
-    centralization: families.Centralization = words.AllReduce(),
+    outer: words.Average | words.Nesterov = _AVERAGE,
+    compression: families.Compression = _NONE,
+    centralization: families.Centralization = _ALLREDUCE,
     size: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Lets copies take `every` steps alone, then makes them meet.
@@ -111,16 +113,16 @@ def _transformation(
         values: Tree, state: ExchangeState, params: Tree = None, **extra: Any
     ) -> tuple[Tree, ExchangeState]:
         del params, extra
-        count = state.count + 1
+        updates = state.updates + 1
         if rule.every == 1:
             values, state = _meet(values, state, rule, mixer())
         else:
             values, state = jax.lax.cond(
-                count % rule.every == 0,
+                updates % rule.every == 0,
                 lambda: _meet(values, state, rule, mixer()),
                 lambda: (values, state),
             )
-        return values, state._replace(count=count)
+        return values, state._replace(updates=updates)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -130,4 +132,4 @@ def _meet(
 ) -> tuple[Tree, ExchangeState]:
     mean, mixed = mixer.mean(rule.offer(values, state.rule), state.mixer)
     values, kept = rule.accept(values, mean, state.rule)
-    return values, ExchangeState(state.count, rule.rebase(values, kept), mixed)
+    return values, ExchangeState(state.updates, rule.rebase(values, kept), mixed)

@@ -108,5 +108,5 @@ def test_too_few_devices_and_odd_batches_are_refused_with_the_numbers() -> None:
         name: jax.ShapeDtypeStruct((18, s.shape[1]), s.dtype)
         for name, s in shapes.items()
     }
-    with pytest.raises(ValueError, match="a batch of 18 .* 8 members .* 16 or 24"):
+    with pytest.raises(ValueError, match=r"a batch of 18 .* 8 members .* 16 or 24"):
         build(scheme, task_of(scheme), odd)

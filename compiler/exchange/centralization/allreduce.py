@@ -139,20 +139,21 @@ def _two_phases(
     codec: Codec,
     dtype: Any,
 ) -> tuple[jax.Array, jax.Array | None]:
-    def spread(part: jax.Array) -> jax.Array:
+    def spread(part: jax.Array) -> Any:
         return jax.lax.all_to_all(part.reshape(size, -1), axis, 0, 0)
 
     chunks = _decode_all(jax.tree.map(spread, payload), codec, dtype)
     answer, server = _encode(chunks.sum(0) / size, lost, codec)
 
-    def join(part: jax.Array) -> jax.Array:
+    def join(part: jax.Array) -> Any:
         return jax.lax.all_gather(part, axis, tiled=True)
 
     return codec.decode(jax.tree.map(join, answer), dtype), server
 
 
 def _decode_all(payloads: Any, codec: Codec, dtype: Any) -> jax.Array:
-    return jax.vmap(lambda payload: codec.decode(payload, dtype))(payloads)
+    decoded: jax.Array = jax.vmap(lambda one: codec.decode(one, dtype))(payloads)
+    return decoded
 
 
 def _equations(codec: Codec, route: Route, axis: str) -> tuple[str, ...]:
