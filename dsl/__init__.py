@@ -1,1 +1,1 @@
-"""dsl."""
+"""The language: from text to a scheme, and back."""

@@ -26,6 +26,8 @@ class Diagnostic:
         help: What to do about it.
         labels: Further places.
         severity: Errors stop the compiler, warnings do not.
+        source: The text that the spans are of, where it is not the file itself, as
+            with an override.
     """
 
     code: str
@@ -35,6 +37,7 @@ class Diagnostic:
     help: str | None = None
     labels: tuple[Label, ...] = ()
     severity: Literal["error", "warning"] = "error"
+    source: Source | None = None
 
 
 class SchemeError(Exception):

@@ -18,10 +18,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file's text, or text that came from elsewhere, with a name to show.
+    r"""A file's text, or text that came from elsewhere, with a name to show.
 
     Example:
-        >>> Source("a.diamond", "mesh {\\n}").place(7)
+        >>> Source("a.diamond", "mesh {\n}").place(7)
         (2, 1)
     """
 

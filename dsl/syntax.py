@@ -1,11 +1,11 @@
 """The syntax tree: what was written, with its place, before it means anything.
 
-    file      = [scheme NAME] item*
-    item      = let | block
-    block     = WORD [NAME | over NAME] { statement* }
-    statement = NAME = value | link NAME = value, value | call over NAME
-    value     = number [unit] | "string" | true | false | auto | name | call
-              | value for number steps, then value
+file      = [scheme NAME] item*
+item      = let | block
+block     = WORD [NAME | over NAME] { statement* }
+statement = NAME = value | link NAME = value, value | call over NAME
+value     = number [unit] | "string" | true | false | auto | name | call
+| value for number steps, then value
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Number:
     """A number as written; `unit` is the unit's text, such as `Gbit/s`, or None.
 
     `value` is an int where the text has neither a point nor an exponent, with the
-    suffixes k, M, G (`10M`) already multiplied in and underscores removed.
+    suffixes k, M, G, T (`10M`) already multiplied in and underscores removed.
     """
 
     value: int | float

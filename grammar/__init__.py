@@ -1,1 +1,1 @@
-"""grammar."""
+"""The grammar of the language, as package data: `diamond.lark`."""

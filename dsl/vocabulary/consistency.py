@@ -15,9 +15,7 @@ class Nesterov(Term):
     """Outer step: Nesterov momentum on the averaged displacement (DiLoCo)."""
 
     lr: float = arg("outer learning rate", default=0.7, minimum=0.0)
-    momentum: float = arg(
-        "outer momentum", default=0.9, minimum=0.0, maximum=1.0
-    )
+    momentum: float = arg("outer momentum", default=0.9, minimum=0.0, maximum=1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,19 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Literal
 
-T = TypeVar("T")
+from diamond.dsl.vocabulary import types
+from diamond.dsl.vocabulary.schedule import AUTO as AUTO
+from diamond.dsl.vocabulary.schedule import Auto as Auto
+from diamond.dsl.vocabulary.schedule import Phase as Phase
+from diamond.dsl.vocabulary.schedule import Scheduled as Scheduled
+from diamond.dsl.vocabulary.schedule import phases_of as phases_of
+
 Unit = Literal["steps", "bytes", "bits_per_second", "seconds", "ratio"]
+LARGEST = 2**63 - 1
+# Words that start a statement, so that no setting or axis can be named like them.
+RESERVED = frozenset({"let", "link"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class Argument:
         family: The name of the family of terms that the argument takes.
         schedulable: Whether `X for N steps, then Y` may stand here.
         built: Whether the compiler implements values other than the default.
+        identifier: Whether a string argument is a name, written without quotes.
     """
 
     doc: str
@@ -38,6 +48,7 @@ class Argument:
     family: str | None = None
     schedulable: bool = False
     built: bool = True
+    identifier: bool = False
 
 
 def arg(doc: str, *, default: Any = MISSING, **meaning: Any) -> Any:
@@ -55,61 +66,24 @@ def arg(doc: str, *, default: Any = MISSING, **meaning: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Auto:
-    """The word `auto`: the planner is asked to choose."""
+class Field:
+    """An argument of a term with its name, its type hint and its default."""
 
+    name: str
+    meaning: Argument
+    hint: object
+    default: Any
 
-AUTO = Auto()
+    @property
+    def required(self) -> bool:
+        """Whether the argument has no default."""
+        return self.default is MISSING
 
-
-@dataclass(frozen=True, slots=True)
-class Scheduled(Generic[T]):
-    """`X for N steps, then Y`: values with the number of steps each one holds.
-
-    Attributes:
-        phases: Pairs of a value and its length in steps; only the last length is None.
-
-    Raises:
-        ValueError: If a length is missing, zero, or given for the last phase.
-    """
-
-    phases: tuple[tuple[T, int | None], ...]
-
-    def __post_init__(self) -> None:
-        lengths = [length for _, length in self.phases]
-        if len(lengths) < 2 or lengths[-1] is not None:
-            raise ValueError("a schedule needs two phases or more, the last unbounded")
-        if any(length is None or length < 1 for length in lengths[:-1]):
-            raise ValueError("each phase but the last must last 1 step or more")
-
-
-@dataclass(frozen=True, slots=True)
-class Phase(Generic[T]):
-    """A value with the steps at which it holds: `start <= step < stop`.
-
-    `stop` is None where the phase never ends.
-    """
-
-    value: T
-    start: int
-    stop: int | None
-
-
-def phases_of(value: T | Scheduled[T]) -> tuple[Phase[T], ...]:
-    """Lays a possibly scheduled value out on the time line of steps.
-
-    Example:
-        >>> phases_of(Scheduled((("a", 3), ("b", None))))
-        (Phase(value='a', start=0, stop=3), Phase(value='b', start=3, stop=None))
-    """
-    if not isinstance(value, Scheduled):
-        return (Phase(value, 0, None),)
-    laid, start = [], 0
-    for item, length in value.phases:
-        stop = None if length is None else start + length
-        laid.append(Phase(cast(T, item), start, stop))
-        start = start if stop is None else stop
-    return tuple(laid)
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The plain Python types that the argument takes."""
+        members = types.members_of(self.hint)
+        return tuple(member for member in members if member in types.PLAIN)
 
 
 class Term:
@@ -123,37 +97,90 @@ class Term:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for name, meaning in arguments_of(type(self)):
-            problem = why_not(getattr(self, name), meaning)
+        for field in fields_of(type(self)):
+            value, name = getattr(self, field.name), f"`{field.name}`"
+            if not types.fits(value, field.hint):
+                wanted, got = types.spelled(field.hint), type(value).__name__
+                raise TypeError(
+                    f"{name} of `{type(self).__name__}` must be {wanted}, not {got}"
+                )
+            problem = why_not(value, field.meaning)
             if problem:
-                raise ValueError(f"`{name}` of `{type(self).__name__}` {problem}")
+                raise ValueError(f"{name} of `{type(self).__name__}` {problem}")
+
+
+def fields_of(term: type) -> Iterator[Field]:
+    """Yields the arguments of a term, in the order of their declaration."""
+    for field in dataclasses.fields(term):
+        if "argument" in field.metadata:
+            meaning = field.metadata["argument"]
+            yield Field(field.name, meaning, field.type, field.default)
 
 
 def arguments_of(term: type) -> Iterator[tuple[str, Argument]]:
     """Yields the name and the meaning of each argument of a term."""
-    for field in dataclasses.fields(term):
-        if "argument" in field.metadata:
-            yield field.name, field.metadata["argument"]
+    for field in fields_of(term):
+        yield field.name, field.meaning
 
 
 def why_not(value: object, meaning: Argument) -> str | None:
     """Says why a value is refused by an argument, or None where it is accepted.
 
-    Only the range and the words are judged here; types are the checker's.
+    Only the range and the words are judged here; types are judged by `types.fits`.
     """
     if isinstance(value, Scheduled):
         if not meaning.schedulable:
             return "cannot be scheduled"
         reasons = (why_not(item, meaning) for item, _ in value.phases)
         return next((reason for reason in reasons if reason), None)
-    if isinstance(value, str) and meaning.choices and value not in meaning.choices:
-        return f"must be one of {', '.join(meaning.choices)}, not `{value}`"
+    if isinstance(value, str):
+        return _why_not_text(value, meaning)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
+    return _why_not_number(value, meaning)
+
+
+def _why_not_text(value: str, meaning: Argument) -> str | None:
+    if meaning.choices and value not in meaning.choices:
+        return f"must be one of {', '.join(meaning.choices)}, not `{value}`"
+    if meaning.identifier:
+        return why_no_name(value)
+    if '"' in value or not value.isprintable():
+        return "must have no quotes, line breaks or other characters that do not print"
+    return None
+
+
+def why_no_name(text: str) -> str | None:
+    """Says why a text cannot be a name in the language, or None where it can.
+
+    Example:
+        >>> why_no_name("host"), why_no_name("link")
+        (None, 'cannot be `link`, which is a word of the language')
+    """
+    if not (text.isascii() and text.isidentifier()):
+        return f"must be a name of letters, digits and underscores, not `{text}`"
+    if text in RESERVED:
+        return f"cannot be `{text}`, which is a word of the language"
+    return None
+
+
+def _why_not_number(value: int | float, meaning: Argument) -> str | None:
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"must fit in 64 bits: at most {LARGEST}"
     if not math.isfinite(value):
         return f"must be a finite number, not {value}"
     if meaning.minimum is not None and value < meaning.minimum:
-        return f"must be at least {meaning.minimum:g}, not {value:g}"
+        return f"must be at least {shown(meaning.minimum)}, not {shown(value)}"
     if meaning.maximum is not None and value > meaning.maximum:
-        return f"must be at most {meaning.maximum:g}, not {value:g}"
+        return f"must be at most {shown(meaning.maximum)}, not {shown(value)}"
     return None
+
+
+def shown(value: int | float) -> str:
+    """Writes a number as people do: `1` for 1.0, and no digit lost.
+
+    Example:
+        >>> shown(1.0), shown(0.5), shown(200000)
+        ('1', '0.5', '200000')
+    """
+    return repr(value).removesuffix(".0")

@@ -69,6 +69,4 @@ class Coded(Term):
     """Gradient coding: some members may be late without loss."""
 
     stragglers: int = arg("members that may be late", default=1, minimum=0)
-    code: str = arg(
-        "the code", default="repetition", choices=("repetition", "cyclic")
-    )
+    code: str = arg("the code", default="repetition", choices=("repetition", "cyclic"))

@@ -1,13 +1,21 @@
 """The scheme: everything that a `.diamond` file declares, as one immutable value."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from diamond.dsl.vocabulary import centralization as who
 from diamond.dsl.vocabulary import compression as form
 from diamond.dsl.vocabulary import consistency as when
 from diamond.dsl.vocabulary import parallelism as roles
-from diamond.dsl.vocabulary import training
-from diamond.dsl.vocabulary.fields import AUTO, Auto, Scheduled, Term, arg
+from diamond.dsl.vocabulary import training, types
+from diamond.dsl.vocabulary.fields import (
+    AUTO,
+    Auto,
+    Scheduled,
+    Term,
+    arg,
+    why_no_name,
+)
 
 Model = training.Mlp | training.ConvNet | training.Transformer
 Data = training.Digits | training.Text | training.Arrays
@@ -83,7 +91,7 @@ class Train(Term):
 class Axis(Term):
     """A named dim of the device mesh."""
 
-    name: str = arg("name of the axis")
+    name: str = arg("name of the axis", identifier=True)
     size: int = arg("devices along the axis", minimum=1)
 
 
@@ -91,9 +99,13 @@ class Axis(Term):
 class Link(Term):
     """The network that an axis crosses."""
 
-    axis: str = arg("name of the axis")
-    bandwidth: float = arg("bandwidth of a member's link", unit="bits_per_second")
-    latency: float = arg("latency of a message", default=0.0, unit="seconds")
+    axis: str = arg("name of the axis", identifier=True)
+    bandwidth: float = arg(
+        "bandwidth of a member's link", unit="bits_per_second", minimum=1.0
+    )
+    latency: float = arg(
+        "latency of a message", default=0.0, unit="seconds", minimum=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +113,14 @@ class Parallel(Term):
     """A strategy laid over an axis."""
 
     strategy: Strategy = arg("how the model is cut up", family="strategy")
-    axis: str = arg("name of the axis")
+    axis: str = arg("name of the axis", identifier=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Replicas(Term):
     """Copies of the model over an axis, and how they agree."""
 
-    axis: str = arg("name of the axis")
+    axis: str = arg("name of the axis", identifier=True)
     centralization: Centralization | Auto | Scheduled[Centralization] = arg(
         "who talks to whom",
         default=who.AllReduce(),
@@ -139,9 +151,12 @@ class Scheme:
     Axes stand from the outermost (slowest links) to the innermost (fastest).
     `model` and `data` are None where the Python caller brings its own.
 
+    Raises:
+        ValueError: If the name is no name of letters, digits and underscores.
+        TypeError: If a part has the wrong type.
+
     Example:
-        >>> scheme = Scheme("tiny", mesh=(Axis("host", 2),), replicas=(Replicas("host"),))
-        >>> scheme.mesh[0].size
+        >>> Scheme("tiny", mesh=(Axis("host", 2),)).mesh[0].size
         2
     """
 
@@ -154,5 +169,30 @@ class Scheme:
     parallelism: tuple[Parallel, ...] = ()
     replicas: tuple[Replicas, ...] = ()
 
+    def __post_init__(self) -> None:
+        problem = why_no_name(self.name)
+        if problem:
+            raise ValueError(f"`name` of a scheme {problem}")
+        for name, kind in PARTS.items():
+            value = getattr(self, name)
+            if not types.fits(value, kind):
+                got = type(value).__name__
+                raise TypeError(f"`{name}` of a scheme must be a {name}, not {got}")
+        for name, kind in MANY.items():
+            value = getattr(self, name)
+            alike = isinstance(value, tuple) and all(isinstance(v, kind) for v in value)
+            if not alike:
+                raise TypeError(
+                    f"`{name}` of a scheme must be a tuple of {kind.__name__}"
+                )
+
+
+PARTS: dict[str, Any] = {"model": Model | None, "data": Data | None, "train": Train}
+MANY: dict[str, type] = {
+    "mesh": Axis,
+    "hardware": Link,
+    "parallelism": Parallel,
+    "replicas": Replicas,
+}
 
 __all__ = ["AUTO", "Scheme"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from diamond.dsl.vocabulary.fields import Term, arg
+from diamond.dsl.vocabulary.optimizers import OPTIMIZERS, SCHEDULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,15 @@ class Transformer(Term):
     width: int = arg("residual width", default=256, minimum=1)
     heads: int = arg("attention heads", default=4, minimum=1)
     context: int = arg("tokens a sequence", default=128, minimum=1)
-    expansion: float = arg("hidden width of the mlp over width", default=4.0, minimum=0.0)
+    expansion: float = arg(
+        "hidden width of the mlp over width", default=4.0, minimum=0.0
+    )
     positions: str = arg(
         "how places are told apart", default="rope", choices=("rope", "learned")
     )
-    norm: str = arg("normalization", default="rmsnorm", choices=("rmsnorm", "layernorm"))
+    norm: str = arg(
+        "normalization", default="rmsnorm", choices=("rmsnorm", "layernorm")
+    )
     mlp: str = arg("feed-forward block", default="swiglu", choices=("swiglu", "gelu"))
 
 
@@ -103,11 +108,36 @@ class MeanSquaredError(Term):
 class Call:
     """An optax optimizer or schedule by its name, with named arguments.
 
+    Short names of arguments, such as `lr`, are turned into optax's own.
+
     Attributes:
         name: The name in optax, such as `adamw`, or one of Diamond's short forms.
         arguments: Pairs of a name and a value: a number, a truth value, a string
             or another `Call`.
+
+    Raises:
+        TypeError: If a value is of another type.
+
+    Example:
+        >>> Call("adam", (("lr", 1e-3),)).arguments
+        (('learning_rate', 0.001),)
     """
 
     name: str
-    arguments: tuple[tuple[str, "float | int | bool | str | None | Call"], ...] = ()
+    arguments: tuple[tuple[str, "float | int | bool | str | Call"], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in self.arguments:
+            if not isinstance(value, (bool, int, float, str, Call)):
+                raise TypeError(
+                    f"`{name}` of `{self.name}` must be a number, a truth value, a "
+                    f"string or a call, not {type(value).__name__}"
+                )
+        full = {
+            parameter.alias: parameter.name
+            for signature in (*OPTIMIZERS, *SCHEDULES)
+            for parameter in signature.parameters
+            if signature.name == self.name
+        }
+        named = tuple((full.get(name, name), value) for name, value in self.arguments)
+        object.__setattr__(self, "arguments", named)

@@ -1,0 +1,321 @@
+"""Every diagnostic code with its title and what it means: one row a code."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kind of finding, such as `D010`, for the reference page."""
+
+    code: str
+    title: str
+    explanation: str
+
+
+CODES = (
+    Code(
+        "D001",
+        "file cannot be read",
+        "The file is missing, may not be read, or is no regular file.",
+    ),
+    Code(
+        "D002",
+        "file too large",
+        "A scheme has at most 1 MiB of text.",
+    ),
+    Code(
+        "D003",
+        "not UTF-8",
+        "A scheme is text in UTF-8.",
+    ),
+    Code(
+        "D004",
+        "forbidden character",
+        "Control characters, and characters that change the direction of text, are "
+        "refused even in strings and comments: they make a file look like another.",
+    ),
+    Code(
+        "D005",
+        "unknown character",
+        "The character has no meaning outside strings and comments.",
+    ),
+    Code(
+        "D006",
+        "malformed string",
+        'A string stands in double quotes `"` and ends on its own line.',
+    ),
+    Code(
+        "D007",
+        "malformed number",
+        "A number is digits with an optional fraction and exponent, then an optional "
+        "suffix k, M, G or T: `20_000`, `3e-4`, `10M`. A unit stands after a space.",
+    ),
+    Code(
+        "D008",
+        "number out of range",
+        "Integers have 64 bits, and fractions are finite 64-bit floats.",
+    ),
+    Code(
+        "D009",
+        "malformed name",
+        "A name has the letters a-z and A-Z, digits and `_`, and starts with no digit.",
+    ),
+    Code(
+        "D010",
+        "syntax error",
+        "What stands here is not what the language has in this place.",
+    ),
+    Code(
+        "D011",
+        "never closed",
+        "A `{` or a `(` has no partner.",
+    ),
+    Code(
+        "D012",
+        "closes nothing",
+        "A `}` or a `)` has no partner.",
+    ),
+    Code(
+        "D013",
+        "argument without a name",
+        "Arguments are always named, as in `local(every = 50)`.",
+    ),
+    Code(
+        "D014",
+        "misplaced scheme name",
+        "`scheme NAME` is given at most once, before everything else.",
+    ),
+    Code(
+        "D015",
+        "too many tokens",
+        "A scheme has at most 100,000 tokens.",
+    ),
+    Code(
+        "D016",
+        "nested too deeply",
+        "Braces and parentheses nest at most 64 deep.",
+    ),
+    Code(
+        "D017",
+        "too many errors",
+        "Reading stops at the hundredth error of a file.",
+    ),
+    Code(
+        "D020",
+        "unknown block",
+        "A file is made of the blocks `model`, `data`, `train`, `hardware`, `mesh`, "
+        "`parallelism` and `replicas over`.",
+    ),
+    Code(
+        "D021",
+        "unknown argument",
+        "The term has no argument of this name.",
+    ),
+    Code(
+        "D022",
+        "unknown setting",
+        "The block has no setting of this name.",
+    ),
+    Code(
+        "D023",
+        "unknown term",
+        "What may stand here is a member of a family, such as an optimizer or a "
+        "compression, and the family has none of this name.",
+    ),
+    Code(
+        "D024",
+        "wrong type",
+        "The value is of another type than the one that is wanted.",
+    ),
+    Code(
+        "D025",
+        "missing argument",
+        "The argument or setting has no default, so it must be given.",
+    ),
+    Code(
+        "D026",
+        "given twice",
+        "A name may be given once: an argument in a call, a setting or an axis in a "
+        "block, a block or a constant in a file.",
+    ),
+    Code(
+        "D027",
+        "wrong unit",
+        "A time, a bandwidth or a size needs its unit, a number of steps and a share "
+        "may have one, and any other number has none.",
+    ),
+    Code(
+        "D028",
+        "out of range",
+        "The number is less than the least, or more than the greatest, that makes "
+        "sense here.",
+    ),
+    Code(
+        "D029",
+        "not one of the words",
+        "The value is one of a few words, and this is none of them.",
+    ),
+    Code(
+        "D030",
+        "used before it is defined",
+        "A constant can be used below its `let`, not above it.",
+    ),
+    Code(
+        "D031",
+        "unknown constant",
+        "A bare word where a value is wanted names a constant, and there is none of "
+        "this name.",
+    ),
+    Code(
+        "D032",
+        "nested too deeply",
+        "Constants that use constants, and calls inside calls, nest at most 32 deep.",
+    ),
+    Code(
+        "D033",
+        "cannot be scheduled",
+        "`X for N steps, then Y` may stand for a clause of `replicas`, as a whole.",
+    ),
+    Code(
+        "D034",
+        "`auto` is not in this release",
+        "`auto` asks for a planner that chooses, and this release has none.",
+    ),
+    Code(
+        "D035",
+        "term is not in this release",
+        "The term is part of the language, but the compiler does not implement it "
+        "yet. It is refused rather than replaced by something else.",
+    ),
+    Code(
+        "D036",
+        "argument is not in this release",
+        "The argument is part of the language, but the compiler implements only its "
+        "default.",
+    ),
+    Code(
+        "D038",
+        "wrong head of a block",
+        "`model` and `data` are followed by a name, `replicas` by `over` and an axis, "
+        "and the other blocks by their brace.",
+    ),
+    Code(
+        "D039",
+        "statement in the wrong block",
+        "Links stand in `hardware`, strategies in `parallelism`, and `name = value` "
+        "in all other blocks.",
+    ),
+    Code(
+        "D040",
+        "unknown axis",
+        "An axis is declared in `mesh` before something can be laid over it.",
+    ),
+    Code(
+        "D041",
+        "axis with two roles",
+        "An axis holds replicas, or it holds the shards of one strategy.",
+    ),
+    Code(
+        "D042",
+        "axis without a role",
+        "Every axis of more than one member needs something to do: in this release, "
+        "a `replicas over` block.",
+    ),
+    Code(
+        "D043",
+        "link without effect",
+        "A warning: the link belongs to an axis that nothing crosses.",
+    ),
+    Code(
+        "D044",
+        "batch does not divide",
+        "The batch is cut into equal slices, one for each member of the mesh.",
+    ),
+    Code(
+        "D045",
+        "tight axis outside a loose one",
+        "While an axis is local, every axis outside it must be local too: gradients "
+        "that were taken at different parameters have no common average.",
+    ),
+    Code(
+        "D046",
+        "periods that do not nest",
+        "When the copies over an outer axis meet, those over an inner axis must have "
+        "met at the same step, so the outer period is a multiple of the inner one.",
+    ),
+    Code(
+        "D047",
+        "phases out of step",
+        "Two local phases, one inside the other, must start a multiple of the inner "
+        "period apart, or their meetings never fall on one step.",
+    ),
+    Code(
+        "D048",
+        "phase ends between two meetings",
+        "A local phase that another one follows must last a multiple of its period, "
+        "so that the copies are equal when it ends.",
+    ),
+    Code(
+        "D050",
+        "model does not fit the data",
+        "A transformer takes tokens; `mlp` and `convnet` take images and arrays.",
+    ),
+    Code(
+        "D051",
+        "loss does not fit the data",
+        "A mean squared error needs real numbers for targets, and a cross entropy "
+        "needs classes or tokens.",
+    ),
+    Code(
+        "D052",
+        "dims do not divide",
+        "A dim of the model cannot be divided the way that its layers need.",
+    ),
+    Code(
+        "D060",
+        "unused constant",
+        "A warning: nothing uses the constant.",
+    ),
+    Code(
+        "D061",
+        "biased codec without feedback",
+        "A warning: what the codec rounds away is lost at every exchange, instead of "
+        "being added to the next one.",
+    ),
+    Code(
+        "D062",
+        "copies never meet",
+        "A warning: the period of a local axis is longer than the run.",
+    ),
+    Code(
+        "D063",
+        "copies end apart",
+        "A warning: the run is no multiple of the period, so the last steps are never "
+        "exchanged.",
+    ),
+    Code(
+        "D064",
+        "averaging at every step",
+        "A warning: `local(every = 1)` with a plain average is nearly `synchronous`.",
+    ),
+    Code(
+        "D065",
+        "phase is never reached",
+        "A warning: the run ends before the phase begins.",
+    ),
+    Code(
+        "D066",
+        "setting without effect",
+        "A warning: the setting changes nothing in this scheme.",
+    ),
+    Code(
+        "D070",
+        "malformed override",
+        "An override is `path=value`, with one value.",
+    ),
+    Code(
+        "D071",
+        "override leads nowhere",
+        "The path of an override names a part that the scheme does not have.",
+    ),
+)

@@ -1,0 +1,154 @@
+"""Writing schemes and terms as canonical text, and reading terms back."""
+
+from dataclasses import MISSING
+from typing import Any
+
+from diamond.dsl import syntax, units
+from diamond.dsl.check_context import Context, Where
+from diamond.dsl.check_terms import read_value
+from diamond.dsl.diagnostics import SchemeError
+from diamond.dsl.fragments import parse_statement
+from diamond.dsl.source import Source
+from diamond.dsl.vocabulary.fields import Argument, Field, fields_of
+from diamond.dsl.vocabulary.schedule import Auto, Scheduled
+from diamond.dsl.vocabulary.scheme import Link, Scheme, Train
+from diamond.dsl.vocabulary.tables import word_of
+from diamond.dsl.vocabulary.training import Call
+
+
+def emit(scheme: Scheme) -> str:
+    """Writes a scheme as canonical text, which loads back equal.
+
+    Arguments at their defaults are left out.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Axis
+        >>> print(emit(Scheme("a", mesh=(Axis("host", 2),))))
+        scheme a
+        <BLANKLINE>
+        mesh {
+          host = 2
+        }
+        <BLANKLINE>
+    """
+    blocks = [f"scheme {scheme.name}\n"]
+    for word in ("model", "data"):
+        term = getattr(scheme, word)
+        if term is not None:
+            blocks.append(_block(f"{word} {word_of(term)}", _settings(term)))
+    if scheme.train != Train():
+        blocks.append(_block("train", _settings(scheme.train)))
+    if scheme.hardware:
+        blocks.append(_block("hardware", [_link(link) for link in scheme.hardware]))
+    if scheme.mesh:
+        blocks.append(_block("mesh", [f"{a.name} = {a.size}" for a in scheme.mesh]))
+    if scheme.parallelism:
+        laid = [f"{format_term(p.strategy)} over {p.axis}" for p in scheme.parallelism]
+        blocks.append(_block("parallelism", laid))
+    for replicas in scheme.replicas:
+        blocks.append(_block(f"replicas over {replicas.axis}", _settings(replicas)))
+    return "\n".join(blocks)
+
+
+def _block(head: str, statements: list[str]) -> str:
+    if not statements:
+        return f"{head} {{ }}\n"
+    body = "".join(f"  {statement}\n" for statement in statements)
+    return f"{head} {{\n{body}}}\n"
+
+
+def _settings(term: object) -> list[str]:
+    return [f"{name} = {text}" for name, text in _given(term) if name != "axis"]
+
+
+def _given(term: object) -> list[tuple[str, str]]:
+    """Returns the arguments of a term that differ from their defaults, as text."""
+    given = []
+    for field in fields_of(type(term)):
+        value = getattr(term, field.name)
+        if value != field.default:
+            given.append((field.name, _value(value, field)))
+    return given
+
+
+def _link(link: Link) -> str:
+    bandwidth = units.written(link.bandwidth, "bits_per_second")
+    latency = units.written(link.latency, "seconds")
+    tail = f", {latency}" if link.latency else ""
+    return f"link {link.axis} = {bandwidth}{tail}"
+
+
+def _value(value: object, field: Field) -> str:
+    if isinstance(value, str):
+        return value if field.meaning.choices else _quoted(value)
+    return format_term(value)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def format_term(term: object) -> str:
+    """Writes a term, a schedule of terms, an optimizer, or a plain value.
+
+    Arguments at their defaults are left out.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Local, Nesterov
+        >>> format_term(Local(every=50, outer=Nesterov(lr=0.4)))
+        'local(every = 50, outer = nesterov(lr = 0.4))'
+        >>> format_term(Call("adam", (("learning_rate", 1e-3),)))
+        'adam(learning_rate = 0.001)'
+    """
+    match term:
+        case bool():
+            return "true" if term else "false"
+        case int() | float():
+            return repr(term)
+        case str():
+            return _quoted(term)
+        case Auto():
+            return "auto"
+        case Scheduled(phases):
+            return ", then ".join(_phase(value, length) for value, length in phases)
+        case Call(name, arguments):
+            given = [(argument, format_term(value)) for argument, value in arguments]
+            return _call(name, given)
+        case _:
+            return _call(word_of(term), _given(term))
+
+
+def _phase(value: object, length: int | None) -> str:
+    text = format_term(value)
+    return text if length is None else f"{text} for {length} steps"
+
+
+def _call(name: str, given: list[tuple[str, str]]) -> str:
+    inside = ", ".join(f"{argument} = {text}" for argument, text in given)
+    return f"{name}({inside})" if inside else name
+
+
+def parse_term(family: str, text: str) -> Any:
+    """Reads a term of a family back, as `format_term` wrote it.
+
+    Args:
+        family: A family of `FAMILIES`, or `optimizer`.
+        text: The term, or a schedule of terms.
+
+    Raises:
+        SchemeError: If the text is no term of the family.
+
+    Example:
+        >>> parse_term("compression", "int8(block = 64)")
+        Int8(block=64, feedback=True)
+    """
+    item, problems = parse_statement(text, "let it = ")
+    ctx, value = Context(found=list(problems)), None
+    if isinstance(item, syntax.Let):
+        field = Field(
+            family, Argument("", family=family, schedulable=True), object, MISSING
+        )
+        value = read_value(item.value, field, Where("term", family, (family,)), ctx)
+    if ctx.found or value is None:
+        raise SchemeError(tuple(ctx.found), Source("<term>", text))
+    return value

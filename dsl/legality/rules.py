@@ -1,0 +1,43 @@
+"""All rules, in one table."""
+
+from collections.abc import Callable, Iterator
+
+from diamond.dsl.legality import axes, built, codecs, models, periods, phases, training
+from diamond.dsl.legality.finding import Finding
+from diamond.dsl.vocabulary.scheme import Scheme
+
+Rule = Callable[[Scheme], Iterator[Finding]]
+
+RULES: tuple[Rule, ...] = (
+    axes.declared_once,
+    axes.known,
+    axes.one_role,
+    axes.some_role,
+    axes.links_used,
+    built.all_built,
+    training.optimizer_known,
+    training.batch_divides,
+    training.settings_used,
+    models.fits_data,
+    models.fits_loss,
+    models.dims_divide,
+    phases.reached,
+    phases.tight_inside_loose,
+    periods.nested,
+    periods.phase_lengths,
+    periods.end_of_run,
+    periods.every_step,
+    codecs.feedback,
+)
+
+
+def legality(scheme: Scheme) -> tuple[Finding, ...]:
+    """Holds a scheme against every rule between its clauses.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Axis
+        >>> [finding] = legality(Scheme("a", mesh=(Axis("host", 2),)))
+        >>> finding.message
+        'axis `host` of size 2 has no role'
+    """
+    return tuple(finding for rule in RULES for finding in rule(scheme))

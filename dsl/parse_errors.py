@@ -1,0 +1,269 @@
+"""What a syntax error means in words: got, expected, and what to do."""
+
+from dataclasses import dataclass
+
+from lark import Token
+
+from diamond.dsl.build_tree import span_of
+from diamond.dsl.diagnostics import Diagnostic, Label
+from diamond.dsl.source import Span
+from diamond.dsl.suggest import did_you_mean
+from diamond.dsl.tokens import Tokens, shorten, title_of
+
+# The first row whose tokens are all accepted says what was expected.
+EXPECTED = (
+    ({"LET"}, "a block, `let` or `scheme`"),
+    ({"LINK"}, "a setting or `}`"),
+    ({"NEWLINE"}, "the end of the statement"),
+    ({"NUMBER", "STRING"}, "a value"),
+    ({"NUMBER"}, "a number of steps"),
+    ({"COMMA", "RPAR"}, "`,` or `)`"),
+    ({"COMMA"}, "`,` and `then`"),
+    ({"THEN"}, "`then`"),
+    ({"NAME", "RPAR"}, "an argument or `)`"),
+    ({"LBRACE"}, "`{`"),
+    ({"EQUAL"}, "`=`"),
+    ({"OVER"}, "`over`"),
+    ({"NAME"}, "a name"),
+)
+
+CLOSES = {"{": "}", "(": ")"}
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A wrong token whose meaning is clear where `accepted` are all accepted."""
+
+    got: str
+    meant: str
+    kind: str
+    accepted: frozenset[str]
+    advice: str
+
+
+_NAMED = "write `=` between a name and its value"
+STAND_INS = (
+    StandIn(":", "=", "EQUAL", frozenset({"EQUAL"}), _NAMED),
+    StandIn(":=", "=", "EQUAL", frozenset({"EQUAL"}), _NAMED),
+    StandIn(
+        ",",
+        ";",
+        "SEMICOLON",
+        frozenset({"SEMICOLON"}),
+        "end a statement with `;` or a new line",
+    ),
+    StandIn(
+        ";",
+        ",",
+        "COMMA",
+        frozenset({"COMMA", "RPAR"}),
+        "separate arguments with `,`",
+    ),
+)
+_SCHEDULE = "a schedule ends with the value that stays: `X for 500 steps, then Y`"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Where the parser stands at an error.
+
+    Attributes:
+        tokens: The tokens of the file.
+        at: The place of the token that was not accepted.
+        statement: The place where its statement starts.
+        opened: The place of the brace of the block being read, if any.
+        accepts: The types of tokens that would have been accepted.
+    """
+
+    tokens: Tokens
+    at: int
+    statement: int
+    opened: int | None
+    accepts: frozenset[str]
+
+    @property
+    def got(self) -> Token:
+        """The token that was not accepted."""
+        return self.tokens.items[self.at]
+
+    @property
+    def words(self) -> tuple[Token, ...]:
+        """The tokens of the statement that came before."""
+        return self.tokens.items[self.statement : self.at]
+
+    @property
+    def start(self) -> Token:
+        """The first token of the statement."""
+        return self.tokens.items[self.statement]
+
+
+def explain(trouble: Trouble) -> Diagnostic:
+    """Returns the report of a syntax error."""
+    return (
+        _unclosed_parenthesis(trouble)
+        or _unclosed_brace(trouble)
+        or _closes_nothing(trouble)
+        or _unnamed_argument(trouble)
+        or _unexpected(trouble)
+    )
+
+
+def stand_in(trouble: Trouble) -> str | None:
+    """Returns the type of token that was meant, if that is clear."""
+    found = _stand_in(trouble)
+    return found.kind if found else None
+
+
+def _stand_in(trouble: Trouble) -> StandIn | None:
+    if _thousands(trouble):
+        return None
+    rows = (row for row in STAND_INS if row.got == trouble.got)
+    return next((row for row in rows if row.accepted <= trouble.accepts), None)
+
+
+def is_unclosed(trouble: Trouble) -> bool:
+    """Says whether the open block should have been closed before this statement."""
+    if trouble.opened is None or trouble.opened in trouble.tokens.partner:
+        return False
+    if trouble.got.type == "$END":
+        return "RPAR" not in trouble.accepts
+    header = [token.type for token in trouble.words]
+    starts_block = header in (["NAME"], ["NAME", "NAME"], ["NAME", "OVER", "NAME"])
+    starts_item = trouble.start in ("let", "scheme")
+    return starts_item or (starts_block and trouble.got.type == "LBRACE")
+
+
+def _unclosed_brace(trouble: Trouble) -> Diagnostic | None:
+    if trouble.opened is None or not is_unclosed(trouble):
+        return None
+    ended = trouble.got.type == "$END"
+    place = span_of(trouble.got if ended else trouble.start)
+    return _unclosed(trouble.tokens.items[trouble.opened], place)
+
+
+def _unclosed_parenthesis(trouble: Trouble) -> Diagnostic | None:
+    ends = ("NEWLINE", "RBRACE", "$END")
+    if "RPAR" not in trouble.accepts or trouble.got.type not in ends:
+        return None
+    opens = [
+        token
+        for place, token in enumerate(trouble.words, trouble.statement)
+        if token.type == "LPAR" and place not in trouble.tokens.partner
+    ]
+    return _unclosed(opens[-1], span_of(trouble.got)) if opens else None
+
+
+def _unclosed(bracket: Token, place: Span) -> Diagnostic:
+    return Diagnostic(
+        "D011",
+        f"`{bracket}` is never closed",
+        Span(place.start, place.start),
+        expected=f"`{CLOSES[bracket]}`",
+        labels=(Label(span_of(bracket), "opened here"),),
+    )
+
+
+def _closes_nothing(trouble: Trouble) -> Diagnostic | None:
+    partner = trouble.tokens.partner
+    if trouble.got.type not in ("RPAR", "RBRACE") or trouble.at in partner.values():
+        return None
+    message = f"`{trouble.got}` closes nothing"
+    return Diagnostic("D012", message, span_of(trouble.got), help="remove it")
+
+
+def _unnamed_argument(trouble: Trouble) -> Diagnostic | None:
+    value = _unnamed_value(trouble)
+    if value is None:
+        return None
+    text = shorten(value)
+    message = f"argument `{text}` has no name"
+    fix = f"write `NAME = {text}`"
+    return Diagnostic("D013", message, span_of(value), help=fix)
+
+
+def _unnamed_value(trouble: Trouble) -> Token | None:
+    kind = trouble.got.type
+    if trouble.accepts == {"NAME", "RPAR"} and kind in ("NUMBER", "STRING"):
+        return trouble.got
+    if trouble.accepts == {"EQUAL"} and kind in ("COMMA", "RPAR", "LPAR", "OVER"):
+        return trouble.words[-1]
+    return None
+
+
+def _unexpected(trouble: Trouble) -> Diagnostic:
+    known = _stand_in(trouble)
+    rows = (words for types, words in EXPECTED if types <= trouble.accepts)
+    return Diagnostic(
+        "D005" if trouble.got.type == "UNKNOWN" else "D010",
+        f"unexpected {_described(trouble.got)}",
+        span_of(trouble.got),
+        expected=f"`{known.meant}`" if known else next(rows, None),
+        help=known.advice if known else _advice(trouble),
+    )
+
+
+def _described(token: Token) -> str:
+    match token.type:
+        case "NEWLINE":
+            return "end of the line"
+        case "$END":
+            return "end of the file"
+        case "UNKNOWN" if not token.isascii():
+            return f"character {title_of(token[0])}"
+    return f"`{shorten(token)}`"
+
+
+def _advice(trouble: Trouble) -> str | None:
+    """Returns the fix, where there is an obvious one."""
+    if trouble.got == "/" and trouble.tokens.items[trouble.at + 1] == "/":
+        return "a comment starts with `#`"
+    if trouble.opened is None and "LBRACE" in trouble.accepts:
+        return _advice_on_header(trouble)
+    if _thousands(trouble):
+        return f"write `{_thousands(trouble)}`"
+    if {"THEN"} == trouble.accepts or _is_open_schedule(trouble):
+        return _SCHEDULE
+    if trouble.got.type == "LBRACE" and trouble.opened is not None:
+        return "a block cannot stand inside another block"
+    if "EQUAL" in trouble.accepts and trouble.got.type in ("NAME", "NUMBER", "STRING"):
+        return _advice_on_equal(trouble)
+    if trouble.got.type == "EQUAL" and "RPAR" in trouble.accepts:
+        return f"put `,` before `{shorten(trouble.words[-1])}`"
+    if "NEWLINE" in trouble.accepts and trouble.got.type in ("NAME", "EQUAL"):
+        return "put each statement on a line of its own, or `;` between them"
+    return None
+
+
+def _advice_on_equal(trouble: Trouble) -> str | None:
+    key, got = shorten(trouble.words[-1]), shorten(trouble.got)
+    followed = trouble.tokens.items[trouble.at + 1].type == "NAME"
+    over = did_you_mean(got, ["over"]) if followed else None
+    return over or f"write `{key} = {got}`"
+
+
+def _thousands(trouble: Trouble) -> str | None:
+    """Returns what `20,000` should have been, where that is what was written."""
+    parts = trouble.tokens.items[trouble.at - 1 : trouble.at + 2]
+    if [part.type for part in parts] != ["NUMBER", "COMMA", "NUMBER"]:
+        return None
+    apart = parts[0].end_pos != parts[1].start_pos or len(parts[2]) != 3
+    return None if apart else f"{parts[0]}_{parts[2]}"
+
+
+def _is_open_schedule(trouble: Trouble) -> bool:
+    return "COMMA" in trouble.accepts and not {"RPAR", "NEWLINE"} & trouble.accepts
+
+
+def _advice_on_header(trouble: Trouble) -> str | None:
+    word, items = shorten(trouble.start), trouble.tokens.items
+    if trouble.got.type == "NEWLINE" and items[trouble.at + 1].type == "LBRACE":
+        return "put `{` on the line of the block's name"
+    if trouble.got.type != "EQUAL":
+        return None
+    if items[trouble.at + 1].type == "LBRACE":
+        return "a block has no `=`"
+    if len(trouble.words) == 1:
+        return f"put settings in a block, or name a constant: `let {word} = ...`"
+    if word == "link":
+        return "put `link` in the block `hardware`"
+    return did_you_mean(word, ["let"])

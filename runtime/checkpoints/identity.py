@@ -1,0 +1,109 @@
+"""What a checkpoint belongs to: scheme, engine, data and versions.
+
+differs                              a run that goes on
+name, hardware, evaluate, checkpoint goes on: they do not touch the numbers
+train.steps                          goes on: training may become longer
+any other field, engine, data        is refused, with the fields that differ
+versions                             goes on with a note: bits may differ
+"""
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+from diamond.dsl.emit import emit, format_term
+from diamond.dsl.vocabulary import Scheme
+from diamond.runtime.failures import EnvironmentProblem
+
+LIBRARIES = ("diamondc", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
+
+Meta = dict[str, Any]
+
+
+def describe(scheme: Scheme, engine: str, fingerprint: str) -> Meta:
+    """Returns what is written into each checkpoint of a run.
+
+    Args:
+        scheme: What is trained.
+        engine: What with, `mesh` or `reference`.
+        fingerprint: The data's digest.
+
+    Example:
+        >>> describe(Scheme("tiny"), "mesh", "00")["fields"]["train.seed"]
+        '0'
+    """
+    text = emit(scheme)
+    return {
+        "fields": {**_fields(scheme), "engine": engine, "data contents": fingerprint},
+        "scheme": text,
+        "scheme_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "steps": scheme.train.steps,
+        "mesh": {axis.name: axis.size for axis in scheme.mesh},
+        "versions": _versions(),
+    }
+
+
+def check_identity(saved: Meta, now: Meta, note: Callable[[str], None]) -> None:
+    """Holds a checkpoint's description against that of the run that takes it up.
+
+    Raises:
+        EnvironmentProblem: If the run would go on with something else.
+    """
+    lines = _differences(saved.get("fields", {}), now.get("fields", {}))
+    if lines:
+        head = "the folder's checkpoint belongs to another scheme:"
+        tail = "go on with the scheme as it was, or give another folder with --out"
+        raise EnvironmentProblem("\n".join([head, *lines, tail]))
+    before, after = saved.get("steps"), now.get("steps")
+    if before != after:
+        note(
+            f"train.steps was {before} and is {after}: a learning rate that is"
+            " scheduled over all steps goes on by the new number"
+        )
+    versions = _differences(saved.get("versions", {}), now.get("versions", {}))
+    if versions:
+        note("the checkpoint is from other versions, so bits may differ:")
+        for line in versions:
+            note(line)
+
+
+def _differences(saved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"  {name}: saved {saved.get(name, 'nothing')}, now {now.get(name, 'nothing')}"
+        for name in dict.fromkeys([*saved, *now])
+        if saved.get(name) != now.get(name)
+    ]
+
+
+def _fields(scheme: Scheme) -> dict[str, str]:
+    """Returns every field that has a part in the numbers, as the language writes it."""
+    train = scheme.train
+    fields = {
+        "model": _written(scheme.model),
+        "data": _written(scheme.data),
+        "train.optimizer": _written(train.optimizer),
+        "train.loss": _written(train.loss),
+        "train.seed": str(train.seed),
+        "train.precision": train.precision,
+        "mesh": ", ".join(f"{axis.name} = {axis.size}" for axis in scheme.mesh),
+    }
+    for each in scheme.parallelism:
+        fields[f"parallelism over {each.axis}"] = _written(each.strategy)
+    for block in scheme.replicas:
+        for name in ("centralization", "consistency", "compression", "redundancy"):
+            value = getattr(block, name)
+            fields[f"replicas over {block.axis}: {name}"] = _written(value)
+    return fields
+
+
+def _written(term: object) -> str:
+    return "nothing" if term is None else format_term(term)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        found[name] = metadata.version(name)
+    return found

@@ -1,0 +1,3 @@
+"""The command `diamondc`."""
+
+from diamond.runtime.cli.command import main as main

@@ -1,0 +1,64 @@
+"""`diamondc explain`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from diamond.runtime.cli import options
+from diamond.runtime.cli.output import put_json
+from diamond.runtime.cli.scheme import load
+
+
+@click.command(
+    epilog=options.examples(
+        "diamondc explain examples/digits.diamond",
+        "diamondc explain examples/two_sites.diamond --certify",
+        "diamondc explain my.diamond --format json",
+    )
+)
+@options.scheme_file
+@click.option(
+    "--certify",
+    is_flag=True,
+    help="Compile, and hold the collectives of the compiled program against the plan.",
+)
+@options.devices
+@options.overrides
+@options.output_format
+def explain(
+    file: str,
+    certify: bool,
+    devices: int | None,
+    overrides: tuple[str, ...],
+    output_format: str,
+) -> int:
+    """Explain what a scheme does, in words and figures.
+
+    Shows the mesh, what each axis does, the equations of a step, the bytes that cross
+    each axis, the memory of a device, parameters and operations.
+    """
+    scheme = load(file, overrides)
+
+    from diamond.compiler.explain import explain as explained
+    from diamond.compiler.plan_json import plan_to_data
+    from diamond.runtime.session import open_session
+
+    session = open_session(
+        scheme,
+        Path(file).parent,
+        engine="mesh" if certify else None,
+        num_devices=devices,
+    )
+    certificate = session.certify() if certify else None
+    if output_format == "text":
+        click.echo(explained(session.plan))
+        if certificate:
+            click.echo(f"\n{certificate}")
+        return 0
+    data: dict[str, Any] = {"plan": plan_to_data(session.plan)}
+    data["wire_bytes_per_step"] = session.plan.wire_bytes()
+    if certificate:
+        data["certificate"] = [row._asdict() for row in certificate.rows]
+    put_json(data)
+    return 0

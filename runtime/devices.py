@@ -1,0 +1,64 @@
+"""Devices: as many as the mesh needs, or a refusal with the numbers.
+
+On a CPU, XLA splits the host into virtual devices when it is told so before its
+first use; GPUs are there or not.
+"""
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from diamond.runtime.allocator import keep_memory
+from diamond.runtime.failures import EnvironmentProblem
+
+if TYPE_CHECKING:
+    import jax
+
+FLAG = "--xla_force_host_platform_device_count"
+
+
+def prepare(num_devices: int, *, precision: str = "fp32") -> "list[jax.Device]":
+    """Returns `num_devices` devices, having made virtual ones on a CPU.
+
+    Must come before anything else uses a device: XLA reads its flags once.
+
+    Args:
+        num_devices: Devices that the mesh needs.
+        precision: `fp64` switches JAX's 64-bit types on.
+
+    Raises:
+        EnvironmentProblem: If there are fewer.
+    """
+    _ask_for_virtual(num_devices)
+    keep_memory()
+    import jax
+
+    if precision == "fp64":
+        jax.config.update("jax_enable_x64", True)
+    try:
+        found = jax.devices()
+    except RuntimeError as error:
+        raise EnvironmentProblem(f"no device can be used: {error}") from error
+    if len(found) < num_devices:
+        raise EnvironmentProblem(_too_few(num_devices, len(found), found[0].platform))
+    return found[:num_devices]
+
+
+def _ask_for_virtual(num_devices: int) -> None:
+    """Adds the flag for the host's platform, which GPUs do not heed.
+
+    A number that the user has set stays.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if FLAG not in flags and num_devices > 1:
+        os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={num_devices}".strip()
+
+
+def _too_few(needed: int, found: int, platform: str) -> str:
+    have = f"the mesh needs {needed} devices, this machine has {found} ({platform})"
+    if platform != "cpu":
+        return f"{have}; JAX_PLATFORMS=cpu trains on virtual CPU devices instead"
+    asked = re.search(rf"{FLAG}=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    if asked and int(asked[1]) < needed:
+        return f"{have}, as XLA_FLAGS asks for; set {FLAG}={needed} or leave it out"
+    return f"{have}: JAX was in use before the devices were made"

@@ -1,0 +1,36 @@
+"""A program as text, in the forms it takes below the plan."""
+
+from typing import Any
+
+from diamond.compiler.program import Program
+from diamond.compiler.variants import Due, variants_of
+
+FORMS = ("jaxpr", "stablehlo", "hlo")
+
+
+def text_of(program: Program, form: str) -> str:
+    """Returns every step of a run as text, each below the names of its exchanges.
+
+    Args:
+        program: The program.
+        form: One of `FORMS`; `hlo` is what XLA has optimized.
+    """
+    parts = []
+    for due in variants_of(program.plan):
+        body = _body(program.executables.traced(due), form).strip()
+        parts.append(f"{_head(due)}\n{body}\n")
+    return "\n".join(parts)
+
+
+def _head(due: Due) -> str:
+    names = ", ".join(sorted(due)) or "no exchange"
+    return f"// a step with {names}"
+
+
+def _body(traced: Any, form: str) -> str:
+    if form == "jaxpr":
+        return str(traced.jaxpr)
+    lowered = traced.lower()
+    return str(
+        lowered.as_text() if form == "stablehlo" else lowered.compile().as_text()
+    )

@@ -1,0 +1,37 @@
+"""What ends the command for a reason that is not a bug, with its exit code."""
+
+
+class Failure(Exception):
+    """Ends the command with a message instead of a traceback.
+
+    Attributes:
+        exit_code: What the command leaves with.
+    """
+
+    exit_code = 3
+
+
+class SchemeProblem(Failure):
+    """The scheme cannot be carried out, as only its shapes or its data show."""
+
+    exit_code = 1
+
+
+class EnvironmentProblem(Failure):
+    """The call or the machine does not fit: devices, folders, versions, flags."""
+
+    exit_code = 2
+
+
+class RunFailed(Failure):
+    """The run itself went wrong: the loss is not finite, the data is bad."""
+
+    exit_code = 3
+
+
+class Interrupted(Failure):
+    """A signal ended the run; what was done is saved."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,59 @@
+"""Losses, one value an example."""
+
+import jax
+import jax.numpy as jnp
+
+
+def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Returns the negative log-likelihood of integer targets, in nats, an example.
+
+    The logarithm of the softmax is taken in fp32 at least. Where an example has many
+    targets (tokens), its value is the mean over them.
+
+    Args:
+        logits: `[examples, ..., classes]`.
+        targets: Integers `[examples, ...]`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+        >>> f"{cross_entropy(jnp.zeros((1, 4)), jnp.array([2]))[0]:.4f}"
+        '1.3863'
+    """
+    if logits.shape[:-1] != targets.shape:
+        raise ValueError(
+            f"logits have shape {logits.shape} and targets {targets.shape}: a cross "
+            "entropy needs `[..., classes]` and `[...]`"
+        )
+    wide = jnp.promote_types(logits.dtype, jnp.float32)
+    logits = logits.astype(wide)
+    places = jnp.arange(logits.shape[-1], dtype=targets.dtype)
+    # A masked sum, not a gather, whose gradient would be a scatter.
+    picked = jnp.sum(jnp.where(places == targets[..., None], logits, 0), axis=-1)
+    values = jax.nn.logsumexp(logits, axis=-1) - picked
+    return jnp.mean(values.reshape(len(targets), -1), axis=1)
+
+
+def mean_squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Returns the mean squared difference an example.
+
+    Args:
+        outputs: `[examples, ...]`, as many values as the targets have.
+        targets: `[examples, ...]`.
+
+    Raises:
+        ValueError: If outputs and targets differ in size.
+
+    Example:
+        >>> mean_squared_error(jnp.ones((2, 1)), jnp.array([1.0, 3.0])).tolist()
+        [0.0, 4.0]
+    """
+    if outputs.size != targets.size:
+        raise ValueError(
+            f"outputs have shape {outputs.shape} and targets {targets.shape}: "
+            "a mean squared error needs as many of the one as of the other"
+        )
+    examples = len(targets)
+    difference = outputs.reshape(examples, -1) - targets.reshape(examples, -1)
+    return jnp.mean(difference * difference, axis=1)

@@ -1,0 +1,89 @@
+"""`metrics.jsonl`: one JSON object a line, in the order of steps.
+
+A training record has `step`, `loss` (mean over the members and over the steps since
+the record before), `examples_per_second` and `seconds`; an evaluation has `step`,
+`evaluation` and `seconds`. `seconds` counts from the start of the process that wrote
+the line.
+"""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from diamond.runtime.strict_json import dumps
+
+
+class MetricsLog:
+    """Appends records to a file that other programs may read meanwhile.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "metrics.jsonl"
+        >>> with MetricsLog(path, after=0) as log:
+        ...     log.write({"step": 10, "loss": 0.5})
+        >>> json.loads(path.read_text())["loss"]
+        0.5
+    """
+
+    def __init__(self, path: Path, after: int) -> None:
+        """Opens the file, without what was written after the step to go on from.
+
+        Args:
+            path: The file; it need not exist.
+            after: Steps that are already taken.
+        """
+        kept = _records_up_to(path, after)
+        _replace(path, kept)
+        self._start = time.monotonic()
+        losses = [record["loss"] for record in kept if "loss" in record]
+        self.last_loss: float | None = losses[-1] if losses else None
+        self._evaluated = {each["step"] for each in kept if "evaluation" in each}
+        self._file = path.open("a", encoding="utf-8")
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Writes a record, adding `seconds`."""
+        seconds = round(time.monotonic() - self._start, 3)
+        self._file.write(dumps({**record, "seconds": seconds}) + "\n")
+        self._file.flush()
+        self.last_loss = record.get("loss", self.last_loss)
+
+    def write_evaluation(self, step: int, metrics: dict[str, float]) -> None:
+        """Writes what held-out data gave, unless an earlier start wrote it."""
+        if step not in self._evaluated:
+            self._evaluated.add(step)
+            self.write({"step": step, "evaluation": metrics})
+
+
+def _records_up_to(path: Path, step: int) -> list[dict[str, Any]]:
+    """Reads whole records; a line that a crash cut short is left out."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("step", step + 1) <= step:
+            records.append(record)
+    return records
+
+
+def _replace(path: Path, records: list[dict[str, Any]]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    text = "".join(dumps(record) + "\n" for record in records)
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

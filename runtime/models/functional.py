@@ -1,0 +1,170 @@
+"""An nnx module as pure functions over a nested dict of plain arrays.
+
+The module is split once; what `jax.jit` then sees are dicts and arrays, so a step
+costs little Python. Only parameters may change, and only the optimizer changes them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from diamond.compiler.task import Params
+
+ModuleFactory = Callable[[nnx.Rngs], nnx.Module]
+Path = tuple[Any, ...]
+
+
+class Functional(NamedTuple):
+    """An nnx module as pure functions.
+
+    Attributes:
+        init: Key -> parameters, a nested dict of arrays with strings as keys.
+        apply: (parameters, inputs) -> the module's outputs.
+        merge: Parameters -> the nnx module with these parameters.
+        dims: Parameters' tree with a tuple of logical dim names a leaf; an empty
+            tuple where the module names none.
+    """
+
+    init: Callable[[jax.Array], Params]
+    apply: Callable[..., Any]
+    merge: Callable[[Params], Any]
+    dims: Any
+
+
+def functional(model: nnx.Module | ModuleFactory) -> Functional:
+    """Turns an nnx module, or a function that makes one, into pure functions.
+
+    Args:
+        model: A module, whose present parameters are then the initial ones whatever
+            the key; or a function `rngs -> module`, called with `nnx.Rngs(key)`.
+            Arrays that a module holds outside of any `nnx.Variable` are constants;
+            a function's are those that it makes with `nnx.Rngs(0)`.
+
+    Raises:
+        ValueError: If the module has variables other than parameters (statistics of
+            batch normalization, the random state of dropout), or parameters that
+            are no floating-point numbers.
+
+    Example:
+        >>> f = functional(lambda rngs: nnx.Linear(2, 3, rngs=rngs))
+        >>> params = f.init(jax.random.key(0))
+        >>> f.apply(params, jnp.ones((4, 2))).shape
+        (4, 3)
+    """
+    if isinstance(model, nnx.Module):
+        return _from_module(model)
+    return _from_factory(model)
+
+
+def _from_module(module: nnx.Module) -> Functional:
+    graph, params, rest = _split(module)
+    _refuse_variables(rest)
+    start = _plain(params)
+    # Copies, since a training step may give its parameters' memory away.
+    return _functions(graph, params, rest, lambda key: jax.tree.map(jnp.copy, start))
+
+
+def _from_factory(factory: ModuleFactory) -> Functional:
+    abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+    graph, params, rest = _split(abstract)
+    _refuse_variables(rest)
+    if jax.tree.leaves(rest):
+        rest = jax.jit(lambda: _split(factory(nnx.Rngs(0)))[2])()
+    return _functions(
+        graph, params, rest, lambda key: _plain(_split(factory(nnx.Rngs(key)))[1])
+    )
+
+
+def _functions(
+    graph: Any, params: Any, constants: Any, init: Callable[[jax.Array], Params]
+) -> Functional:
+    flat = dict(nnx.to_flat_state(params))
+    _refuse_types(flat)
+    keys = {_words(path): path for path in flat}
+
+    def merge(values: Params) -> Any:
+        state = _nest({keys[words]: leaf for words, leaf in _flatten(values).items()})
+        return nnx.merge(graph, state, constants)
+
+    def apply(values: Params, *inputs: Any) -> Any:
+        return merge(values)(*inputs)
+
+    dims = _nest({_words(path): _dims_of(leaf) for path, leaf in flat.items()})
+    return Functional(init, apply, merge, dims)
+
+
+def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
+    """Splits a module into its graph, its parameters and everything else."""
+    parts: Any = nnx.split(module, nnx.Param, ...)
+    graph, params, rest = parts
+    return graph, params, rest
+
+
+def _plain(state: Any) -> Params:
+    return _nest(
+        {_words(path): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
+    )
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    return tuple(str(part) for part in path)
+
+
+def _nest(flat: Mapping[Path, Any]) -> dict[Any, Any]:
+    tree: dict[Any, Any] = {}
+    for path, leaf in flat.items():
+        branch = tree
+        for part in path[:-1]:
+            branch = branch.setdefault(part, {})
+        branch[path[-1]] = leaf
+    return tree
+
+
+def _flatten(tree: Mapping[str, Any], above: Path = ()) -> dict[Path, Any]:
+    flat: dict[Path, Any] = {}
+    for key, value in tree.items():
+        deeper = isinstance(value, Mapping)
+        path = (*above, key)
+        flat |= _flatten(value, path) if deeper else {path: value}
+    return flat
+
+
+def _dims_of(variable: Any) -> tuple[str, ...]:
+    """Reads `dims` of our layers, or the names that flax's own layers may carry."""
+    metadata = variable.get_metadata()
+    found = metadata.get("dims") or metadata.get("out_sharding") or ()
+    names = tuple(found)
+    return names if all(isinstance(name, str) for name in names) else ()
+
+
+def _refuse_variables(rest: Any) -> None:
+    for path, leaf in nnx.to_flat_state(rest):
+        if isinstance(leaf, nnx.Variable):
+            name = ".".join(_words(path))
+            raise ValueError(
+                f"`{name}` of the model is a `{type(leaf).__name__}`, which changes "
+                f"outside of the optimizer; only `nnx.Param` may change while a "
+                f"scheme trains: {_advice(leaf)}"
+            )
+
+
+def _advice(variable: Any) -> str:
+    if isinstance(variable, nnx.RngState):
+        return "leave dropout out, or make it without `rngs`"
+    if isinstance(variable, nnx.BatchStat):
+        return "use `nnx.LayerNorm`, `nnx.RMSNorm` or `nnx.GroupNorm` instead"
+    return "make it an `nnx.Param`, or a plain array where it is a constant"
+
+
+def _refuse_types(flat: Mapping[Path, Any]) -> None:
+    for path, leaf in flat.items():
+        dtype = leaf.get_value().dtype
+        if not jnp.issubdtype(dtype, jnp.floating):
+            name = ".".join(_words(path))
+            raise ValueError(
+                f"parameter `{name}` of the model has type {dtype}; parameters must "
+                "be floating-point numbers: keep it as a plain array instead"
+            )

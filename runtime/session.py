@@ -1,0 +1,162 @@
+"""From a scheme to what runs it: devices, data, task, plan, program."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from diamond.compiler.build import build, plan_of
+from diamond.compiler.certify import Certificate
+from diamond.compiler.plan import Plan
+from diamond.compiler.plan_text import print_plan
+from diamond.compiler.program import Program
+from diamond.compiler.task import Task
+from diamond.dsl.vocabulary import Scheme
+from diamond.runtime import devices
+from diamond.runtime.checkpoints.identity import describe
+from diamond.runtime.data import DataError, Dataset, open_data
+from diamond.runtime.emission import text_of
+from diamond.runtime.engines.reference import ReferenceEngine
+from diamond.runtime.failures import EnvironmentProblem, RunFailed, SchemeProblem
+from diamond.runtime.folder import open_run
+from diamond.runtime.loop import Engine, Result, Schedule, train
+from diamond.runtime.progress import Progress
+from diamond.runtime.tasks import make_task
+
+
+@dataclass(frozen=True)
+class Session:
+    """A scheme with its data opened and its task made.
+
+    Attributes:
+        scheme: What is trained.
+        data: The data.
+        task: Model, loss and optimizer.
+    """
+
+    scheme: Scheme
+    data: Dataset
+    task: Task
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, for which no device is needed."""
+        with _refusals():
+            return plan_of(self.scheme, self.task, self.data.example_shapes())
+
+    @cached_property
+    def program(self) -> Program:
+        """The program, on the devices of this machine."""
+        found = devices.prepare(num_members(self.scheme))
+        with _refusals():
+            shapes = self.data.example_shapes()
+            return build(self.scheme, self.task, shapes, found)
+
+    def certify(self) -> Certificate:
+        """Holds the compiled program against the plan.
+
+        Raises:
+            CertificateError: If they differ, naming the exchange.
+        """
+        return self.program.certify()
+
+    def text(self, form: str) -> str:
+        """Returns the plan, or the program in one of `emission.FORMS`."""
+        if form == "plan":
+            return print_plan(self.plan)
+        return text_of(self.program, form)
+
+    def engine(self, name: str) -> Engine:
+        """Returns what takes the steps: `mesh` or `reference`."""
+        if name == "mesh":
+            return self.program
+        with _refusals():
+            return ReferenceEngine(self.scheme, self.task)
+
+
+def open_session(
+    scheme: Scheme,
+    root: Path,
+    *,
+    engine: str | None = "mesh",
+    num_devices: int | None = None,
+) -> Session:
+    """Makes devices ready, opens a scheme's data and makes its task.
+
+    Args:
+        scheme: The scheme, checked.
+        root: The folder that the scheme's files are looked up in.
+        engine: `mesh` needs a device a member; `reference` needs one, and so does
+            None, where only the plan is wanted.
+        num_devices: What the caller expects the mesh to need, or None.
+
+    Raises:
+        EnvironmentProblem: If there are not enough devices.
+        SchemeProblem: If model, data and loss do not fit together.
+        RunFailed: If the data cannot be used.
+    """
+    members = num_members(scheme)
+    if num_devices not in (None, members):
+        raise EnvironmentProblem(_other_number(scheme, members, num_devices))
+    needed = members if engine == "mesh" else 1
+    devices.prepare(needed, precision=scheme.train.precision)
+    if scheme.data is None:
+        raise SchemeProblem("the scheme has no `data` block, so it cannot be run")
+    with _refusals():
+        data = open_data(scheme.data, root, scheme.train.seed, scheme.model)
+        return Session(scheme, data, make_task(scheme, data))
+
+
+def run_session(session: Session, out: Path, engine: str, progress: Progress) -> Result:
+    """Trains a session's scheme in a run folder, from where the folder stands."""
+    scheme = session.scheme
+    schedule = Schedule(
+        scheme.train.steps, scheme.train.evaluate, scheme.train.checkpoint
+    )
+    with open_run(out, scheme.name) as run, _bad_data():
+        meta = describe(scheme, engine, session.data.fingerprint())
+        return train(
+            session.engine(engine),
+            session.data,
+            schedule,
+            run,
+            seed=scheme.train.seed,
+            meta=meta,
+            progress=progress,
+        )
+
+
+def num_members(scheme: Scheme) -> int:
+    """Returns the number of devices of a scheme's mesh."""
+    return math.prod(axis.size for axis in scheme.mesh)
+
+
+def _other_number(scheme: Scheme, members: int, given: Any) -> str:
+    axes = ", ".join(f"{axis.name} = {axis.size}" for axis in scheme.mesh)
+    mesh = f"the mesh ({axes}) has {members} members" if axes else "there is no mesh"
+    example = scheme.mesh[0].name if scheme.mesh else "AXIS"
+    return (
+        f"--devices {given}, but {mesh}; change the mesh, with --set"
+        f" mesh.{example}=... for example, or leave --devices out"
+    )
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Turns what data, task and compiler refuse into failures with exit codes."""
+    try:
+        with _bad_data():
+            yield
+    except ValueError as error:
+        raise SchemeProblem(str(error)) from error
+
+
+@contextlib.contextmanager
+def _bad_data() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise RunFailed(str(error)) from error

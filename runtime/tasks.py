@@ -1,0 +1,224 @@
+"""What a scheme trains, as pure functions: model, loss and optimizer together."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from diamond.compiler.task import Batch, Params, Task
+from diamond.dsl.vocabulary.scheme import Loss, Scheme
+from diamond.dsl.vocabulary.training import (
+    Arrays,
+    Call,
+    CrossEntropy,
+    MeanSquaredError,
+)
+from diamond.runtime.data import Dataset, open_data
+from diamond.runtime.losses import cross_entropy, mean_squared_error
+from diamond.runtime.models import (
+    Functional,
+    ModuleFactory,
+    functional,
+    module_factory,
+)
+from diamond.runtime.optimizers import build_optimizer
+
+UserLoss = Callable[[Any, Batch], jax.Array]
+Metrics = dict[str, float]
+
+
+def make_task(
+    scheme: Scheme,
+    data: Dataset | None = None,
+    *,
+    model: nnx.Module | ModuleFactory | None = None,
+    loss: UserLoss | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Task:
+    """Returns the task of a scheme.
+
+    Args:
+        scheme: The scheme.
+        data: The opened data. May be left out where the scheme's data is `digits` or
+            `text`, or where `model` is given.
+        model: The caller's own model, in place of the scheme's; see `task_from`.
+        loss: The caller's own loss, in place of the scheme's; see `task_from`.
+        optimizer: An optax transformation, in place of the scheme's.
+
+    Raises:
+        ValueError: If model, data and loss do not fit together.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Digits, Mlp
+        >>> task = make_task(Scheme("tiny", Mlp(width=8, layers=1), Digits(batch=4)))
+        >>> sorted(task.init(jax.random.key(0)))
+        ['head', 'hidden']
+    """
+    train = scheme.train
+    return task_from(
+        _factory(scheme, data) if model is None else model,
+        train.loss if loss is None else loss,
+        train.optimizer if optimizer is None else optimizer,
+        total_steps=train.steps,
+        precision=train.precision,
+    )
+
+
+def task_from(
+    model: nnx.Module | ModuleFactory,
+    loss: Loss | UserLoss,
+    optimizer: Call | optax.GradientTransformation,
+    *,
+    total_steps: int = 1,
+    precision: str = "fp32",
+) -> Task:
+    """Returns a task from a model, a loss and an optimizer.
+
+    Args:
+        model: An nnx module, whose present parameters are the initial ones, or a
+            function `rngs -> module`. With a loss of the language, it is called with
+            the batch's `x` and judged against the batch's `y`.
+        loss: A loss of the language, or a function `(model, batch) -> scalar` of the
+            nnx module and a batch: the mean over the batch's examples.
+        optimizer: An optimizer of the language, or an optax transformation.
+        total_steps: Steps over which schedules of the language decay.
+        precision: `fp64` casts parameters and batches to that type; `fp32` leaves
+            both as they are.
+
+    Raises:
+        ValueError: If the model has variables that are no parameters.
+
+    Example:
+        >>> def loss(model, batch):
+        ...     return jnp.mean((model(batch["x"]) - batch["y"]) ** 2)
+        >>> task = task_from(
+        ...     lambda rngs: nnx.Linear(2, 1, rngs=rngs), loss, optax.sgd(0.1))
+        >>> params = task.init(jax.random.key(0))
+        >>> batch = {"x": jnp.ones((4, 2)), "y": jnp.ones((4, 1))}
+        >>> task.measure(params, batch)["loss"].shape
+        (4,)
+    """
+    functions = functional(model)
+    if isinstance(optimizer, Call):
+        optimizer = build_optimizer(optimizer, total_steps)
+    if isinstance(loss, MeanSquaredError | CrossEntropy):
+        task = _built_in(functions, loss, optimizer)
+    else:
+        task = _custom(functions, loss, optimizer)
+    return _in_fp64(task) if precision == "fp64" else task
+
+
+def _built_in(
+    model: Functional, term: Loss, optimizer: optax.GradientTransformation
+) -> Task:
+    regression = isinstance(term, MeanSquaredError)
+    values = mean_squared_error if regression else cross_entropy
+
+    def loss(params: Params, batch: Batch) -> jax.Array:
+        return jnp.mean(values(model.apply(params, batch["x"]), batch["y"]))
+
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        outputs, targets = model.apply(params, batch["x"]), batch["y"]
+        metrics = {"loss": values(outputs, targets)}
+        if not regression and targets.ndim == 1:
+            metrics["accuracy"] = jnp.argmax(outputs, axis=-1) == targets
+        return {
+            name: value.astype(metrics["loss"].dtype) for name, value in metrics.items()
+        }
+
+    report = _same if regression else _with_perplexity
+    return Task(model.init, loss, measure, report, optimizer, model.dims)
+
+
+def _custom(
+    model: Functional, user_loss: UserLoss, optimizer: optax.GradientTransformation
+) -> Task:
+    def loss(params: Params, batch: Batch) -> jax.Array:
+        return user_loss(model.merge(params), batch)
+
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        ones = jax.tree.map(lambda array: array[:, None], dict(batch))
+        return {"loss": jax.vmap(lambda one: loss(params, one))(ones)}
+
+    return Task(model.init, loss, measure, _same, optimizer, model.dims)
+
+
+def _same(means: Metrics) -> Metrics:
+    return dict(means)
+
+
+def _with_perplexity(means: Metrics) -> Metrics:
+    """Adds the perplexity where no accuracy was measured, that is, for tokens."""
+    if "accuracy" in means:
+        return dict(means)
+    try:
+        perplexity = math.exp(means["loss"])
+    except OverflowError:
+        perplexity = math.inf
+    return {**means, "perplexity": perplexity}
+
+
+def _in_fp64(task: Task) -> Task:
+    def init(key: jax.Array) -> Params:
+        if not jax.config.read("jax_enable_x64"):
+            raise ValueError(
+                "the scheme asks for `precision = fp64`, and JAX is without it: set "
+                '`jax.config.update("jax_enable_x64", True)` first'
+            )
+        return _wide(task.init(key))
+
+    return task._replace(
+        init=init,
+        loss=lambda params, batch: task.loss(params, _wide(batch)),
+        measure=lambda params, batch: task.measure(params, _wide(batch)),
+    )
+
+
+def _wide(tree: Any) -> Any:
+    """Casts the floating-point leaves to fp64."""
+
+    def cast(leaf: Any) -> Any:
+        floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return leaf.astype(jnp.float64) if floating else leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def _factory(scheme: Scheme, data: Dataset | None) -> ModuleFactory:
+    if scheme.model is None:
+        raise ValueError(f"scheme `{scheme.name}` names no model, and none was given")
+    if data is None:
+        if scheme.data is None or isinstance(scheme.data, Arrays):
+            raise ValueError(
+                f"the model of scheme `{scheme.name}` needs the shapes of its data: "
+                "pass the opened `data`"
+            )
+        data = open_data(scheme.data, Path(), scheme.train.seed, scheme.model)
+    shapes = data.example_shapes()
+    outputs = _outputs(scheme.train.loss, shapes["y"], data.classes)
+    inputs, tokens = shapes["x"].shape[1:], _is_tokens(shapes)
+    return module_factory(scheme.model, inputs, outputs, tokens=tokens)
+
+
+def _outputs(loss: Loss, targets: jax.ShapeDtypeStruct, classes: int | None) -> int:
+    """Returns how many numbers a model must give for a target."""
+    if isinstance(loss, MeanSquaredError):
+        return math.prod(targets.shape[1:])
+    if classes is None:
+        raise ValueError(
+            f"`cross_entropy` needs integer targets, and the data has {targets.dtype}: "
+            "use `mean_squared_error`"
+        )
+    return classes
+
+
+def _is_tokens(shapes: dict[str, jax.ShapeDtypeStruct]) -> bool:
+    """Whether each integer of an example has an integer as its target."""
+    x, y = shapes["x"], shapes["y"]
+    integers = all(jnp.issubdtype(s.dtype, jnp.integer) for s in (x, y))
+    return integers and x.shape == y.shape and len(x.shape) == 2

@@ -1,0 +1,139 @@
+"""Strategies that draw terms and schemes from the vocabulary's own declarations."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from diamond.dsl.vocabulary import (
+    FAMILIES,
+    Axis,
+    Call,
+    ConvNet,
+    Digits,
+    Link,
+    Local,
+    Mlp,
+    Replicas,
+    Row,
+    Scheduled,
+    Scheme,
+    Synchronous,
+    Text,
+    Train,
+    Transformer,
+)
+from diamond.dsl.vocabulary.fields import Field, fields_of
+
+KEYWORDS = ("over", "for", "then", "scheme", "steps", "true", "auto", "mesh")
+NAMES = st.one_of(
+    st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True),
+    st.sampled_from(KEYWORDS),
+)
+TEXTS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=9)
+RATES = st.floats(1e-9, 1.0) | st.builds(
+    lambda value: Call("constant_schedule", (("value", value),)), st.floats(1e-9, 1.0)
+)
+
+
+def values(field: Field) -> st.SearchStrategy[Any]:
+    """Draws a value that an argument of the language takes."""
+    meaning = field.meaning
+    if not meaning.built:
+        return st.just(field.default)
+    if meaning.family:
+        return members(meaning.family)
+    if meaning.choices:
+        return st.sampled_from(meaning.choices)
+    if bool in field.kinds:
+        return st.booleans()
+    if str in field.kinds:
+        return TEXTS.map(lambda text: text.replace('"', ""))
+    low, high = meaning.minimum, meaning.maximum
+    if float in field.kinds:
+        return st.floats(low, high, allow_nan=False, allow_infinity=False)
+    return st.integers(int(low or 0), 2**40 if high is None else int(high))
+
+
+def members(family: str) -> st.SearchStrategy[Any]:
+    """Draws a member of a family that is built."""
+    rows = [row for row in FAMILIES[family] if row.built]
+    return st.sampled_from(rows).flatmap(terms)
+
+
+def terms(row: Row) -> st.SearchStrategy[Any]:
+    """Draws the term of a row with arguments of its own."""
+    return st.builds(row.term, **{f.name: values(f) for f in fields_of(row.term)})
+
+
+@st.composite
+def schedules(draw: st.DrawFn, items: st.SearchStrategy[Any]) -> Any:
+    """Draws a value, or a schedule of values."""
+    lengths = draw(st.lists(st.integers(1, 50), max_size=3))
+    phases = [(draw(items), length) for length in (*lengths, None)]
+    return Scheduled(tuple(phases)) if lengths else phases[0][0]
+
+
+@st.composite
+def local_first(draw: st.DrawFn) -> Any:
+    """Draws the consistency of an outermost axis; local phases end with a meeting."""
+    phases = []
+    for _ in range(draw(st.integers(1, 3))):
+        rule = draw(members("consistency"))
+        every = rule.every if isinstance(rule, Local) else 1
+        phases.append((rule, every * draw(st.integers(1, 9))))
+    phases[-1] = (phases[-1][0], None)
+    return Scheduled(tuple(phases)) if len(phases) > 1 else phases[0][0]
+
+
+def trains() -> st.SearchStrategy[Train]:
+    """Draws a `train` block."""
+    optimizers = st.builds(
+        lambda rate, decay: Call("adamw", (("lr", rate), ("weight_decay", decay))),
+        RATES,
+        st.floats(0.0, 1.0),
+    )
+    fields = {f.name: values(f) for f in fields_of(Train) if not f.meaning.family}
+    return st.builds(Train, optimizer=optimizers, **fields)
+
+
+@st.composite
+def schemes(draw: st.DrawFn) -> Scheme:
+    """Draws a legal scheme: only its outermost axis may be loose."""
+    names = draw(st.lists(NAMES, unique=True, max_size=3))
+    axes = [Axis(name, draw(st.integers(1, 4))) for name in names]
+    consistencies = [local_first(), *[st.just(Synchronous())] * len(names)]
+    replicas = [
+        Replicas(
+            name,
+            consistency=draw(consistency),
+            compression=draw(schedules(members("compression"))),
+        )
+        for name, consistency in zip(names, consistencies, strict=False)
+    ]
+    links = [draw(_links(name)) for name in names if draw(st.booleans())]
+    model, data = draw(st.sampled_from(PAIRS))
+    return Scheme(
+        draw(NAMES),
+        model=model,
+        data=data,
+        train=draw(trains()),
+        mesh=tuple(axes),
+        hardware=tuple(links),
+        replicas=tuple(draw(st.permutations(replicas))),
+    )
+
+
+PAIRS = (
+    (None, None),
+    (Mlp(width=3), Digits(batch=1728, held_out=0.3)),
+    (ConvNet(stages=3), Digits(batch=1728)),
+    (
+        Transformer(width=12, heads=2, expansion=8 / 3),
+        Text(batch=1728, files="a/*.txt"),
+    ),
+)
+
+
+def _links(name: str) -> st.SearchStrategy[Link]:
+    bandwidths = st.floats(1.0, 1e13) | st.sampled_from((1e9, 4e11, 2.5e9))
+    return st.builds(Link, st.just(name), bandwidths, st.floats(0.0, 10.0))

@@ -1,0 +1,88 @@
+"""A real run, killed at any moment and started again, ends bit for bit the same."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from orbax.checkpoint.experimental import v1 as ocp
+
+from diamond.runtime.checkpoints.manifest import read_manifest
+
+SCHEME = """\
+scheme tiny
+model mlp { width = 8; layers = 1 }
+data digits { batch = 32 }
+train {
+  optimizer  = adam(learning_rate = warmup_cosine(peak = 0.01, warmup = 5))
+  steps      = 60
+  checkpoint = 4
+}
+mesh { site = 2; host = 2 }
+replicas over site {
+  consistency = synchronous for 20 steps, then local(every = 4, outer = nesterov)
+  compression = int8(block = 64, feedback = true)
+}
+replicas over host { compression = cast(to = bf16, feedback = true) }
+"""
+
+
+def start(scheme, folder):
+    command = [sys.executable, "-m", "diamond.runtime.cli", "run", str(scheme)]
+    command += ["--out", str(folder), "--format", "json"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(scheme, folder):
+    process = start(scheme, folder)
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return json.loads(out)
+
+
+def arrays(result):
+    """Returns every array of a final state."""
+    folder = Path(result["checkpoint"])
+    leaves = [each for each in read_manifest(folder).leaves if np.prod(each.shape)]
+    like = {each.name: np.zeros(each.shape, each.dtype) for each in leaves}
+    return ocp.load(folder / "state", like)
+
+
+def kill(scheme, folder, draw):
+    """Kills a start at a random moment; says whether it came in time."""
+    process = start(scheme, folder)
+    if draw.random() < 0.8:
+        while "compiling" not in (line := process.stderr.readline()):
+            assert line
+    time.sleep(draw.uniform(0, 3))
+    process.kill()
+    code = process.wait()
+    process.stdout.close()
+    process.stderr.close()
+    return code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "kills", [2, pytest.param(20, marks=pytest.mark.slow)], ids=str
+)
+def test_a_killed_run_ends_bit_for_bit_the_same(tmp_path, kills):
+    scheme = tmp_path / "tiny.diamond"
+    scheme.write_text(SCHEME)
+    draw = random.Random(kills)
+    killed = sum(kill(scheme, tmp_path / "killed", draw) for _ in range(kills))
+    assert killed > 0
+    restarted = finish(scheme, tmp_path / "killed")
+    undisturbed = finish(scheme, tmp_path / "whole")
+    assert restarted["metrics"] == undisturbed["metrics"]
+    left, right = arrays(restarted), arrays(undisturbed)
+    assert left.keys() == right.keys()
+    assert any(name.startswith("mixers") for name in left)
+    for name, array in left.items():
+        assert array.tobytes() == right[name].tobytes(), name
