@@ -1,1 +1,1 @@
-"""runtime."""
+"""The runtime: models, data, the loop, checkpoints, engines, the command."""
