@@ -42,7 +42,8 @@ def _axis(plan: Plan, axis: MeshAxis) -> list[str]:
     tie = "loose: copies may differ" if axis.loose else "tight: copies are equal"
     link = ""
     if axis.bandwidth is not None:
-        link = f"{quantity(axis.bandwidth, 'bit/s', 1000)}, {axis.latency or 0:g} s"
+        latency = f"{(axis.latency or 0) * 1e3:g} ms"
+        link = f"{quantity(axis.bandwidth, 'bit/s', 1000)}, {latency}"
     return [f"replicas, {tie} between steps", link]
 
 
@@ -80,14 +81,17 @@ def _message(message: Message) -> str:
 
 def _wire(plan: Plan) -> list[list[str]]:
     item = ITEM_BYTES["f64" if plan.precision == "fp64" else "f32"]
-    rows = [["axis", "a step, on average", f"of a dense {plan.precision} all-reduce"]]
+    busy = plan.wire_seconds()
+    dense_name = f"of a dense {plan.precision} all-reduce"
+    rows = [["axis", "a step, on average", dense_name, "time on its link" * bool(busy)]]
     for name, sent in plan.wire_bytes().items():
         size = plan.axis(name).size
         dense = 2 * (size - 1) / size * plan.parameters * item
         share = f"1/{dense / sent:.3g}" if sent and sent < dense else ""
         if dense and not share:
             share = f"{sent / dense:.3g}"
-        rows.append([name, quantity(sent, "B"), share])
+        time = f"{busy[name] * 1e3:.3g} ms" if name in busy else ""
+        rows.append([name, quantity(sent, "B"), share, time])
     return rows if len(rows) > 1 else []
 
 

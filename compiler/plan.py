@@ -119,6 +119,10 @@ class Message:
         }
         return self.operand_bytes * share[self.kind]
 
+    def hops(self, size: int) -> int:
+        """Messages that follow one another, in a ring of `size` members."""
+        return (size - 1) * (2 if self.kind == "all-reduce" else 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -238,6 +242,26 @@ class Plan:
             once = sum(m.wire_bytes(axis.size) for m in each.messages)
             total[axis.name] += once * each.num_due(self.steps) / self.steps
         return total
+
+    def wire_seconds(self) -> dict[str, float]:
+        """Returns the time that each axis with a link is busy, mean a step.
+
+        Bytes over bandwidth plus latency times hops: what the exchange costs where
+        nothing hides it.
+        """
+        busy = {axis.name: 0.0 for axis in self.axes if axis.bandwidth}
+        for each in self.exchanges:
+            axis = self.axis(each.agreement.axis)
+            if axis.bandwidth:
+                once = sum(_seconds(axis, message) for message in each.messages)
+                busy[axis.name] += once * each.num_due(self.steps) / self.steps
+        return busy
+
+
+def _seconds(axis: MeshAxis, message: Message) -> float:
+    assert axis.bandwidth
+    moving = message.wire_bytes(axis.size) * 8 / axis.bandwidth
+    return moving + message.hops(axis.size) * (axis.latency or 0.0)
 
 
 def is_tight(agreement: Agreement) -> bool:

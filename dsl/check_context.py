@@ -13,6 +13,7 @@ from diamond.dsl.source import Span
 Path: TypeAlias = tuple[str, ...]
 T = TypeVar("T")
 MOST_DEEP = 32
+MOST_FOUND = 100
 
 
 class Hole(Enum):
@@ -22,6 +23,10 @@ class Hole(Enum):
 
 
 HOLE: Final = Hole.HOLE
+
+
+class Enough(Exception):
+    """So much is wrong that the checker stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,6 @@ class Context:
         found: The diagnostics.
         places: Where each part of the scheme was written.
         holes: The parts of the scheme that could not be read.
-        budget: How many more values may be read; constants that use each other
-            could otherwise ask for more than there are atoms.
         depth: How many constants and calls stand around the value that is read.
         following: The constant whose value is being read, which may use those above
             it only.
@@ -66,7 +69,6 @@ class Context:
     found: list[Diagnostic] = field(default_factory=list)
     places: dict[Path, Span] = field(default_factory=dict)
     holes: set[Path] = field(default_factory=set)
-    budget: int = 20_000
     depth: int = 0
     following: syntax.Let | None = None
 
@@ -77,20 +79,16 @@ class Context:
         above = self.following
         return above is None or self.lets[name].span.start < above.span.start
 
-    def spend(self, span: Span) -> bool:
-        """Counts one more value; reports, once, that there are too many or too deep."""
-        self.budget -= 1
-        if self.budget >= 0 and self.depth <= MOST_DEEP:
-            return True
-        if self.budget >= -1:
+    def admit(self, span: Span) -> bool:
+        """Says whether a value may be read, or reports that it is too deep."""
+        if self.depth > MOST_DEEP:
             self.report(
                 "D032",
                 "constants and calls are nested too deeply here",
                 span,
                 expected=f"at most {MOST_DEEP} inside each other",
             )
-        self.budget = -2
-        return False
+        return self.depth <= MOST_DEEP
 
     def report(
         self,
@@ -103,9 +101,15 @@ class Context:
         labels: tuple[Label, ...] = (),
         severity: Literal["error", "warning"] = "error",
     ) -> Hole:
-        """Adds a diagnostic, and returns the hole that stands for the value."""
+        """Adds a diagnostic, and returns the hole that stands for the value.
+
+        Raises:
+            Enough: If it is the hundredth.
+        """
         made = Diagnostic(code, message, span, expected, help, labels, severity)
         self.found.append(made)
+        if len(self.found) >= MOST_FOUND:
+            raise Enough
         return HOLE
 
     def follow(

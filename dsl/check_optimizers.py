@@ -83,7 +83,7 @@ def read_parameter(
 ) -> Any:
     """Reads the value of an argument of an optax function."""
     ctx.places.setdefault(where.path, node.span)
-    if not ctx.spend(node.span):
+    if not ctx.admit(node.span):
         return HOLE
     if isinstance(node, syntax.Name) and ctx.is_constant(node.text):
         return ctx.follow(

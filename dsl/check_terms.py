@@ -39,7 +39,7 @@ def read_value(node: syntax.Value, field: Field, where: Where, ctx: Context) -> 
         A number, a string, a truth value, a term, a schedule of terms, or a hole.
     """
     ctx.places.setdefault(where.path, node.span)
-    if not ctx.spend(node.span):
+    if not ctx.admit(node.span):
         return HOLE
     if isinstance(node, syntax.Name) and _is_constant(node, field, ctx):
         return ctx.follow(node, where, lambda v: read_value(v, field, where, ctx))

@@ -5,15 +5,16 @@ remembered as a hole, and a legality rule that leans on a hole stays silent.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import PurePath
 
 from diamond.dsl import syntax
 from diamond.dsl.check_blocks import Parts, read_block
-from diamond.dsl.check_context import Context, Path
+from diamond.dsl.check_context import MOST_FOUND, Context, Enough, Path
 from diamond.dsl.check_forms import block_path
 from diamond.dsl.check_names import given_twice, plain
 from diamond.dsl.diagnostics import Diagnostic, Label
-from diamond.dsl.legality import Finding, legality
+from diamond.dsl.legality import Finding, findings
 from diamond.dsl.source import Source, Span
 from diamond.dsl.vocabulary.scheme import Scheme
 
@@ -23,6 +24,7 @@ ABSENCES = frozenset({"D025", "D031", "D060"})
 MISSPELLINGS = frozenset({"D023", "D031"})
 # Codes of legality rules that the checker has applied itself, with better places.
 JUDGED = frozenset({"D034", "D035", "D036"})
+TOO_MANY = Diagnostic("D017", "too many errors: the rest of the file is not checked")
 
 
 def check(
@@ -48,6 +50,22 @@ def check(
         (Axis(name='host', size=2),)
     """
     ctx, parts = Context(), Parts()
+    try:
+        _read(file, parts, ctx)
+    except Enough:
+        return None, (*_sorted(ctx.found), TOO_MANY)
+    _note_damage(file, damage, ctx)
+    scheme = _assemble(file, source, parts)
+    for finding in islice(findings(scheme), MOST_FOUND):
+        known = finding.code in JUDGED or _leans_on_hole(finding, ctx.holes)
+        if not known:
+            ctx.found.append(_placed(finding, ctx.places))
+    found = _sorted(ctx.found)
+    failed = any(one.severity == "error" for one in found)
+    return (None if failed else scheme), found
+
+
+def _read(file: syntax.File, parts: Parts, ctx: Context) -> None:
     _collect_lets(file, ctx)
     for item in file.items:
         if isinstance(item, syntax.Let):
@@ -55,15 +73,6 @@ def check(
             continue
         read_block(item, parts, ctx)
     _report_unused(file, ctx)
-    _note_damage(file, damage, ctx)
-    scheme = _assemble(file, source, parts)
-    for finding in legality(scheme):
-        known = finding.code in JUDGED or _leans_on_hole(finding, ctx.holes)
-        if not known:
-            ctx.found.append(_placed(finding, ctx.places))
-    found = _sorted(ctx.found)
-    failed = any(one.severity == "error" for one in found)
-    return (None if failed else scheme), found
 
 
 def _collect_lets(file: syntax.File, ctx: Context) -> None:

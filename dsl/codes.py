@@ -194,6 +194,11 @@ CODES = (
         "default.",
     ),
     Code(
+        "D037",
+        "too many parts",
+        "A mesh has at most 16 axes, and a schedule has at most 100 phases.",
+    ),
+    Code(
         "D038",
         "wrong head of a block",
         "`model` and `data` are followed by a name, `replicas` by `over` and an axis, "

@@ -40,6 +40,6 @@ class Source:
 
     def line(self, number: int) -> str:
         """Returns the text of a line, counted from 1, without its line break."""
-        start = self._starts[number - 1]
-        ends = [*self._starts[number:], len(self.text) + 1]
-        return self.text[start : ends[0] - 1].removesuffix("\r")
+        is_last = number == len(self._starts)
+        stop = len(self.text) if is_last else self._starts[number] - 1
+        return self.text[self._starts[number - 1] : stop].removesuffix("\r")

@@ -28,6 +28,10 @@ def prepare(num_devices: int, *, precision: str = "fp32") -> "list[jax.Device]":
 
     Raises:
         EnvironmentProblem: If there are fewer.
+
+    Example:
+        >>> len(prepare(1))
+        1
     """
     _ask_for_virtual(num_devices)
     keep_memory()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import jax
+import numpy as np
 import optax
 from optax import contrib
 
@@ -32,9 +33,11 @@ def build_optimizer(call: Call, total_steps: int) -> optax.GradientTransformatio
         >>> int(optimizer.init({"w": 1.0})[1].count)
         0
     """
-    return cast(
+    optimizer = cast(
         optax.GradientTransformation, _build(call, OPTIMIZERS, "optimizer", total_steps)
     )
+    _try_out(call, optimizer)
+    return optimizer
 
 
 def build_schedule(call: Call, total_steps: int) -> Schedule:
@@ -62,6 +65,16 @@ def _build(
         return getattr(home, call.name)(**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"`{call.name}` cannot be built: {error}") from error
+
+
+def _try_out(call: Call, optimizer: optax.GradientTransformation) -> None:
+    """Takes a step in shapes only: optax judges some values no earlier than that."""
+    params = {"weight": jax.ShapeDtypeStruct((2, 2), np.float32)}
+    try:
+        jax.eval_shape(lambda p: optimizer.update(p, optimizer.init(p), p), params)
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"`{call.name}` cannot be built: {reason}") from error
 
 
 def _arguments(call: Call, signature: Signature, total_steps: int) -> dict[str, Any]:

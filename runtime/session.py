@@ -97,6 +97,12 @@ def open_session(
         EnvironmentProblem: If there are not enough devices.
         SchemeProblem: If model, data and loss do not fit together.
         RunFailed: If the data cannot be used.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Digits, Mlp
+        >>> scheme = Scheme("tiny", Mlp(width=8, layers=1), Digits(batch=32))
+        >>> open_session(scheme, Path(".")).plan.parameters
+        610
     """
     members = num_members(scheme)
     if num_devices not in (None, members):

@@ -307,8 +307,10 @@ def test_run_refuses_a_folder_of_another_scheme(call, scheme, tmp_path):
 
 
 def test_run_refuses_a_folder_in_use(call, scheme, tmp_path):
-    with RunLock(tmp_path):
-        code, out, err = call("run", scheme, "--out", tmp_path)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with RunLock(folder):
+        code, out, err = call("run", scheme, "--out", folder)
     assert (code, out) == (2, "")
     assert f"is in use by process {os.getpid()} on " in err
 

@@ -1,5 +1,6 @@
 """Rules about the axes of the mesh: each is known, and each has one role."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, Path
@@ -16,7 +17,7 @@ def declared_once(scheme: Scheme) -> Iterator[Finding]:
         "hardware": [link.axis for link in scheme.hardware],
     }
     for block, names in groups.items():
-        for name in sorted({name for name in names if names.count(name) > 1}):
+        for name in [name for name, count in Counter(names).items() if count > 1]:
             message = f"axis `{name}` stands twice in `{block}`"
             yield Finding("D026", message, (block, name), help="keep one of the two")
 

@@ -6,14 +6,12 @@ this is for schemes that were built in Python.
 
 from collections.abc import Iterator
 
-from diamond.dsl.legality.finding import Finding, Path, phase_path
+from diamond.dsl.legality.finding import CLAUSES, Finding, Path, phase_path
 from diamond.dsl.suggest import listed
 from diamond.dsl.vocabulary.fields import fields_of
 from diamond.dsl.vocabulary.schedule import Auto, phases_of
 from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.tables import FAMILIES
-
-CLAUSES = ("centralization", "consistency", "compression")
 
 
 def all_built(scheme: Scheme) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from diamond.dsl.vocabulary.schedule import Scheduled
 from diamond.dsl.vocabulary.scheme import Replicas
 
 Path: TypeAlias = tuple[str, ...]
+CLAUSES = ("centralization", "consistency", "compression")
 
 
 @dataclass(frozen=True, slots=True)

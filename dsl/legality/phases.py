@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from diamond.dsl.legality.built import CLAUSES
-from diamond.dsl.legality.finding import Finding, Path, phase_path
+from diamond.dsl.legality.finding import CLAUSES, Finding, Path, phase_path
 from diamond.dsl.vocabulary.consistency import Local, Synchronous
 from diamond.dsl.vocabulary.schedule import Phase, phases_of
 from diamond.dsl.vocabulary.scheme import Replicas, Scheme

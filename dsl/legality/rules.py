@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from diamond.dsl.legality import axes, built, codecs, models, periods, phases, training
+from diamond.dsl.legality import (
+    axes,
+    built,
+    codecs,
+    limits,
+    models,
+    periods,
+    phases,
+    training,
+)
 from diamond.dsl.legality.finding import Finding
 from diamond.dsl.vocabulary.scheme import Scheme
 
@@ -40,4 +49,13 @@ def legality(scheme: Scheme) -> tuple[Finding, ...]:
         >>> finding.message
         'axis `host` of size 2 has no role'
     """
-    return tuple(finding for rule in RULES for finding in rule(scheme))
+    return tuple(findings(scheme))
+
+
+def findings(scheme: Scheme) -> Iterator[Finding]:
+    """Yields the findings of every rule; of a scheme that is too large, that alone."""
+    too_large = list(limits.sizes(scheme))
+    yield from too_large
+    if not too_large:
+        for rule in RULES:
+            yield from rule(scheme)

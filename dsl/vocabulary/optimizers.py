@@ -106,8 +106,17 @@ OPTIMIZERS: tuple[Signature, ...] = (
     Signature(
         "lion", (_LR, _B1, number("b2", 0.99), _MU, varies("weight_decay", 0.001))
     ),
-    Signature("nadam", (*_ADAM, _EPS_ROOT, _MU)),
-    Signature("nadamw", (*_ADAM, _EPS_ROOT, _MU, varies("weight_decay", 1e-4))),
+    Signature("nadam", (*_ADAM, _EPS_ROOT, _MU, flag("nesterov", True))),
+    Signature(
+        "nadamw",
+        (
+            *_ADAM,
+            _EPS_ROOT,
+            _MU,
+            varies("weight_decay", 1e-4),
+            flag("nesterov", True),
+        ),
+    ),
     Signature(
         "noisy_sgd",
         (_LR, number("eta", 0.01), number("gamma", 0.55), integer("key")),
@@ -120,7 +129,7 @@ OPTIMIZERS: tuple[Signature, ...] = (
             number("b2", 0.25),
             number("eps", 1e-6),
             _EPS_ROOT,
-            _NO_DECAY_YET,
+            _NO_DECAY,
         ),
     ),
     Signature(
@@ -152,7 +161,7 @@ OPTIMIZERS: tuple[Signature, ...] = (
     ),
     Signature(
         "optimistic_gradient_descent",
-        (_LR, varies("alpha", 1.0), varies("beta", 1.0)),
+        (_LR, number("alpha", 1.0), number("beta", 1.0)),
     ),
     Signature("radam", (*_ADAM, _EPS_ROOT, number("threshold", 5.0), _NESTEROV)),
     Signature(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from diamond.compiler.task import Params
@@ -68,14 +69,31 @@ def _from_module(module: nnx.Module) -> Functional:
 
 
 def _from_factory(factory: ModuleFactory) -> Functional:
-    abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
-    graph, params, rest = _split(abstract)
+    graph, params, rest = _shapes_of(factory) or _split(factory(nnx.Rngs(0)))
     _refuse_variables(rest)
-    if jax.tree.leaves(rest):
-        rest = jax.jit(lambda: _split(factory(nnx.Rngs(0)))[2])()
     return _functions(
         graph, params, rest, lambda key: _plain(_split(factory(nnx.Rngs(key)))[1])
     )
+
+
+def _shapes_of(factory: ModuleFactory) -> tuple[Any, Any, Any] | None:
+    """Splits what a function makes, with shapes in place of arrays, at no cost.
+
+    Returns None where the module holds plain arrays: their values are needed, and
+    while JAX traces nnx takes them for static.
+    """
+    graphs: list[Any] = []
+
+    def parts() -> tuple[Any, Any]:
+        module = factory(nnx.Rngs(0))
+        nodes = [node for _, node in nnx.iter_graph(module)]
+        graph, params, rest = _split(module)
+        if not any(isinstance(node, jax.Array | np.ndarray) for node in nodes):
+            graphs.append(graph)
+        return params, rest
+
+    params, rest = jax.eval_shape(parts)
+    return (graphs[0], params, rest) if graphs else None
 
 
 def _functions(

@@ -115,3 +115,25 @@ NESTED_LETS = "let c0 = local\n" + "".join(
 )
 def test_files_made_to_hurt(text: str) -> None:
     assert_judged(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train {\n" + "".join(f"  set{i} = 3\n" for i in range(5000)) + "}",
+        "".join(f"let unused{i} = 3\n" for i in range(5000)),
+        "hardware {\n" + "".join(f"  link a{i} = 1 bit/s\n" for i in range(5000)) + "}",
+    ],
+    ids=["settings", "constants", "links"],
+)
+def test_only_so_much_is_reported(text: str) -> None:
+    _, found = diagnose(Source("a.diamond", text))
+    assert 100 <= len(found) <= 101
+
+
+def test_pairs_of_phases_are_not_counted_out() -> None:
+    phases = "local(every = 2) for 2, then " * 3000 + "synchronous"
+    text = "mesh { a = 2; b = 2 }\n"
+    text += "".join(f"replicas over {a} {{ consistency = {phases} }}\n" for a in "ab")
+    _, found = diagnose(Source("a.diamond", text))
+    assert [one.code for one in found] == ["D037", "D037"]

@@ -143,7 +143,10 @@ class ReferenceEngine:
         """Returns the task's metrics over a batch, at the average parameters."""
         measure = compute.compiled(self.task.measure)
         measured = measure(self.consolidated(state), dict(batch))
-        means = {name: float(np.mean(values)) for name, values in measured.items()}
+        means = {
+            name: float(np.mean(np.asarray(values), dtype=np.float64))
+            for name, values in measured.items()
+        }
         return self.task.report(means)
 
     def member_parameters(self, state: ReferenceState, member: int) -> Tree:

@@ -28,6 +28,8 @@ from diamond.runtime.engines.reference import codecs, vectors
 from diamond.runtime.engines.reference.codecs import Compression
 from diamond.runtime.engines.reference.state import Residual, Vector
 
+Owed = Sequence[Vector | None]
+
 
 def average(values: Sequence[Vector]) -> Vector:
     """Returns sum_i v_i / N, term by term.
@@ -46,10 +48,10 @@ def start(
     compression: Compression, num_members: int, sizes: tuple[int, ...], like: Vector
 ) -> Residual:
     """Returns the residual with which each member begins: zeros, in the type of v."""
-    if isinstance(compression, NoCompression):
-        return Residual(like[:0], like[:0])
+    if not codecs.keeps_residual(compression):
+        return Residual(None, None)
     sent = _lay_out(compression, num_members, np.zeros_like(like), sizes)
-    return Residual(sent, sent[: _served(sent.size, num_members)])
+    return Residual(sent, sent[: sent.size // num_members] if num_members > 2 else None)
 
 
 def mean(
@@ -69,15 +71,15 @@ def mean(
 
     Example:
         >>> v = [np.array([3.0]), np.array([1.0])]
-        >>> mean(NoCompression(), v, [Residual(v[0][:0], v[0][:0])] * 2, (1,))[0]
+        >>> mean(NoCompression(), v, [Residual(None, None)] * 2, (1,))[0]
         array([2.])
     """
     if isinstance(compression, NoCompression):
         return average(values), tuple(residuals)
     laid = [_lay_out(compression, len(values), value, sizes) for value in values]
-    result, residuals = _encoded_mean(compression, laid, residuals)
+    result, left = _encoded_mean(compression, laid, residuals)
     block = codecs.block_of(compression)
-    return vectors.strip_leaves(result, sizes, block), tuple(residuals)
+    return vectors.strip_leaves(result, sizes, block), tuple(left)
 
 
 def _encoded_mean(
@@ -86,8 +88,7 @@ def _encoded_mean(
     num = len(values)
     sent, workers = _send(compression, values, [r.worker for r in residuals])
     if num <= 2:
-        servers = [r.server for r in residuals]
-        return average(sent), _paired(workers, servers)
+        return average(sent), _paired(workers, [None] * num)
     chunks = [np.split(c, num) for c in sent]
     averages = [average([c[j] for c in chunks]) for j in range(num)]
     passed, servers = _send(compression, averages, [r.server for r in residuals])
@@ -95,13 +96,13 @@ def _encoded_mean(
 
 
 def _send(
-    compression: Compression, values: list[Vector], owed: list[Vector]
-) -> tuple[list[Vector], list[Vector]]:
+    compression: Compression, values: list[Vector], owed: Owed
+) -> tuple[list[Vector], Owed]:
     """Adds what is owed, encodes; returns C(p) and what is owed now, for each."""
-    asked = [value + debt for value, debt in zip(values, owed, strict=True)]
-    given = [codecs.round_trip(compression, p) for p in asked]
     if not codecs.keeps_residual(compression):
-        return given, owed
+        return [codecs.round_trip(compression, p) for p in values], owed
+    asked = [v if e is None else v + e for v, e in zip(values, owed, strict=True)]
+    given = [codecs.round_trip(compression, p) for p in asked]
     return given, [p - c for p, c in zip(asked, given, strict=True)]
 
 
@@ -113,9 +114,5 @@ def _lay_out(
     return vectors.pad_end(padded, num_members * block) if num_members > 2 else padded
 
 
-def _served(length: int, num_members: int) -> int:
-    return length // num_members if num_members > 2 else 0
-
-
-def _paired(workers: list[Vector], servers: list[Vector]) -> list[Residual]:
+def _paired(workers: Owed, servers: Owed) -> list[Residual]:
     return [Residual(e, s) for e, s in zip(workers, servers, strict=True)]

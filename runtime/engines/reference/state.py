@@ -17,11 +17,11 @@ Tree = dict[str, Any]
 class Residual(NamedTuple):
     """What the roundings of one member have lost so far over one axis.
 
-    Without feedback both stay zero.
+    Both are None without feedback; nobody serves where encodings are gathered.
     """
 
-    worker: Vector  # [padded length]: e_i, lost by what the member sends
-    server: Vector  # [padded length / N]: s_j, lost by the chunk that it averages
+    worker: Vector | None  # [padded length]: e_i, lost by what the member sends
+    server: Vector | None  # [padded length / N]: s_j, lost by the chunk it averages
 
 
 class Rule(NamedTuple):
