@@ -41,7 +41,6 @@ HEAVY = {"jax", "jaxlib", "numpy", "flax", "optax", "orbax", "rich", "sklearn"}
 
 IMPORTED = """
 import sys
-from diamond.runtime.checkpoints import RunLock
 from diamond.runtime.cli.command import diamondc
 from diamond.runtime.cli.guard import guarded
 code = guarded(diamondc, sys.argv[1:])

@@ -4,8 +4,8 @@
     C(p) = p.
 `cast(to)`
     p rounded to the nearest number of the narrow type, ties to even, and back. The
-    way leads through float32, so p in float64 is rounded to float32 first. Where
-    the narrow type has fewer exponents, p is clipped to its finite range first.
+    way leads through float32, so p in float64 is rounded to float32 first, after it
+    was clipped to the narrow type's finite range. NaN where p is not finite.
 `int8(block)`, for each block of values with one scale
     scale = max |p| / 127 in float32, or 1 where that is 0
     q     = round_half_even(p / scale), clipped to [-127, 127]
@@ -31,16 +31,16 @@ class Narrow:
     Attributes:
         digits: Bits of the significand, the leading one included.
         least: Exponent of the smallest normal number, 2 ** least.
-        top: The greatest finite number, or None where values are not clipped.
+        top: The greatest finite number.
     """
 
     digits: int
     least: int
-    top: float | None
+    top: float
 
 
 NARROW = {
-    "bf16": Narrow(8, -126, None),
+    "bf16": Narrow(8, -126, (2 - 2.0**-7) * 2.0**127),
     "fp16": Narrow(11, -14, 65504.0),
     "fp8_e4m3": Narrow(4, -6, 448.0),
     "fp8_e5m2": Narrow(3, -14, 57344.0),
@@ -77,8 +77,8 @@ def round_to(narrow: Narrow, p: Vector) -> Vector:
         >>> round_to(NARROW["fp8_e4m3"], np.array([1.0625, 1.1875, 1e9]))
         array([  1.  ,   1.25, 448.  ])
     """
-    clipped = p if narrow.top is None else np.clip(p, -narrow.top, narrow.top)
-    single = clipped.astype(np.float32).astype(np.float64)
+    clipped = np.clip(p, -narrow.top, narrow.top)
+    single = np.where(np.isfinite(p), clipped, np.nan).astype(np.float32).astype(np.float64)
     exponent = np.maximum(np.frexp(single)[1] - 1, narrow.least)
     spacing = np.ldexp(1.0, exponent + 1 - narrow.digits)
     rounded = np.rint(single / spacing) * spacing

@@ -98,6 +98,18 @@ def test_cast_errs_by_half_a_unit_in_the_last_place(to, relative) -> None:
     assert relative / 4 < error.max() <= relative
 
 
+@pytest.mark.parametrize("to", ["bf16", "fp16", "fp8_e4m3", "fp8_e5m2"])
+def test_cast_keeps_an_overflow_in_sight(to) -> None:
+    wild = np.array([np.inf, -np.inf, np.nan, 1.0], np.float32)
+    assert np.isnan(_through(Cast(to=to), wild)).tolist() == [True, True, True, False]
+
+
+def test_int8_keeps_an_overflow_in_sight() -> None:
+    wild = np.array([np.inf, 1.0, 2.0, 3.0, np.nan, 1.0], np.float32)
+    shown = np.isnan(_through(Int8(block=2), wild)).tolist()
+    assert shown == [True, True, False, False, True, True]
+
+
 def test_cast_clips_to_the_type_s_range() -> None:
     wide = np.array([1e30, -1e30], np.float32)
     assert _through(Cast(to="fp16"), wide).tolist() == [65504.0, -65504.0]
