@@ -5,6 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Nothing is timed in a test; a failure prints what it takes to see it again.
+settings.register_profile("diamond", deadline=None, print_blob=True)
+settings.load_profile("diamond")
 
 # Before anything imports jax.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

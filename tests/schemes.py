@@ -110,14 +110,15 @@ def _spans_inside(draw: st.DrawFn, outer: list[Span] | None) -> list[Span]:
 
     Inside a synchronous axis an axis is synchronous. Inside `local(every = a)` its
     rules start at steps, counted from the start of that rule, that divide by their
-    periods, which divide a.
+    periods, which divide a. No rule is synchronous after a local one.
     """
     if outer is None:
-        return draw(_spans(0, None, None))
+        return draw(_spans(0, None, None, loose=False))
     spans: list[Span] = []
     for span in outer:
         if isinstance(span.rule, Local):
-            spans += draw(_spans(span.start, span.stop, span.rule.every))
+            loose = bool(spans) and isinstance(spans[-1].rule, Local)
+            spans += draw(_spans(span.start, span.stop, span.rule.every, loose))
         else:
             spans.append(span)
     joined = spans[:1]
@@ -131,9 +132,12 @@ def _spans_inside(draw: st.DrawFn, outer: list[Span] | None) -> list[Span]:
 
 @st.composite
 def _spans(
-    draw: st.DrawFn, start: int, stop: int | None, every: int | None
+    draw: st.DrawFn, start: int, stop: int | None, every: int | None, loose: bool
 ) -> list[Span]:
-    """Draws 1 to 3 rules that fill some steps, inside a rule of a period or none."""
+    """Draws 1 to 3 rules that fill some steps, inside a rule of a period or none.
+
+    They are all local where the axis was `loose` before.
+    """
     spans: list[Span] = []
     here = start
     for left in reversed(range(draw(st.integers(1, 3)))):
@@ -142,7 +146,9 @@ def _spans(
             for p in range(1, 6)
             if every is None or (every % p == 0 and (here - start) % p == 0)
         ]
-        rule = draw(st.one_of(st.just(Synchronous()), rules(st.sampled_from(periods))))
+        local = rules(st.sampled_from(periods))
+        rule = draw(local if loose else st.one_of(st.just(Synchronous()), local))
+        loose = isinstance(rule, Local)
         unit = rule.every if isinstance(rule, Local) else 1
         end = here + unit * draw(st.integers(1, 4))
         if left == 0 or (stop is not None and end >= stop):
@@ -222,7 +228,7 @@ _CATALOGUE: tuple[tuple[str, tuple[tuple[int, Any, Any], ...]], ...] = (
     ("diloco_int8", ((4, Local(2, _DILOCO), Int8(8)),)),
     ("sync_then_local", ((4, _then(_SYNC, 3, Local(2, _DILOCO)), _NONE),)),
     ("codec_switch", ((4, Local(3), _then(_NONE, 7, Int8(16))),)),
-    ("local_then_sync", ((2, _then(Local(3), 9, _SYNC), Int8(4)),)),
+    ("local_then_local", ((2, _then(Local(3), 9, Local(2)), Int8(4)),)),
     ("two_tight", ((2, _SYNC, Int8(8)), (4, _SYNC, _NONE))),
     ("two_sites", ((2, Local(4, _DILOCO), Int8(8)), (4, _SYNC, _NONE))),
     ("tight_int8_inside", ((2, Local(3), _NONE), (4, _SYNC, Int8(16)))),

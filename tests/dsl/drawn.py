@@ -75,10 +75,16 @@ def schedules(draw: st.DrawFn, items: st.SearchStrategy[Any]) -> Any:
 
 @st.composite
 def local_first(draw: st.DrawFn) -> Any:
-    """Draws the consistency of an outermost axis; local phases end with a meeting."""
-    phases = []
+    """Draws the consistency of an outermost axis.
+
+    Local phases end with a meeting, and after one of them come local ones only.
+    """
+    phases: list[tuple[Any, int | None]] = []
+    rules = members("consistency")
     for _ in range(draw(st.integers(1, 3))):
-        rule = draw(members("consistency"))
+        rule = draw(rules)
+        if isinstance(rule, Local):
+            rules = rules.filter(lambda other: isinstance(other, Local))
         every = rule.every if isinstance(rule, Local) else 1
         phases.append((rule, every * draw(st.integers(1, 9))))
     phases[-1] = (phases[-1][0], None)

@@ -82,9 +82,9 @@ LEGAL = [
     nest(local(20), local(10), local(5)),
     nest(then(SYNC, 500, local(50)), SYNC),
     nest(then(SYNC, 500, local(50)), then(SYNC, 500, local(10))),
-    nest(then(local(5), 500, SYNC), then(local(5), 500, SYNC)),
+    nest(then(local(5), 500, local(2)), then(SYNC, 500, local(2))),
     nest(then(SYNC, 20, local(20)), then(SYNC, 40, local(10))),
-    nest(local(20), then(local(5), 40, SYNC, 40, local(10))),
+    nest(local(20), then(SYNC, 40, local(5), 40, local(10))),
 ]
 
 
@@ -100,17 +100,26 @@ def test_legal(scheme: Scheme) -> None:
         (nest(SYNC, SYNC, local(10)), "D045"),
         (nest(local(10), SYNC, local(10)), "D045"),
         (nest(then(SYNC, 500, local(50)), then(SYNC, 400, local(10))), "D045"),
-        (nest(then(local(10), 500, SYNC), local(10)), "D045"),
         (nest(local(50), local(20)), "D046"),
         (nest(local(5), local(10)), "D046"),
         (nest(local(50), then(SYNC, 500, local(20))), "D046"),
         (nest(local(20), then(SYNC, 6, local(10), 990, local(2))), "D047"),
-        (nest(then(local(30), 500, SYNC)), "D048"),
+        (nest(then(local(30), 500, local(10))), "D048"),
+        (nest(then(local(10), 500, SYNC)), "D049"),
+        (nest(then(SYNC, 10, local(5), 5, local(2), 4, SYNC)), "D049"),
+        (nest(local(10), then(local(10), 500, SYNC)), "D049"),
     ],
 )
 def test_illegal_in_time(scheme: Scheme, code: str) -> None:
     errors = [one.code for one in legality(scheme) if one.severity == "error"]
     assert set(errors) == {code}
+
+
+def test_each_return_to_synchronous_is_a_finding_of_its_own() -> None:
+    scheme = nest(then(local(5), 10, SYNC, 10, SYNC, 10, local(5), 10, SYNC))
+    found = legality(scheme)
+    assert [(one.code, one.path[-1]) for one in found] == [("D049", "1"), ("D049", "4")]
+    assert [one.labels[0][0][-1] for one in found] == ["0", "3"]
 
 
 def test_order_of_axes_is_that_of_the_mesh() -> None:
@@ -149,7 +158,7 @@ def test_messages_spell_the_numbers_out() -> None:
 
 
 def test_paths_name_the_phase() -> None:
-    [finding] = legality(nest(then(SYNC, 10, local(30), 50, SYNC)))
+    [finding] = legality(nest(then(SYNC, 10, local(30), 50, local(10))))
     assert finding.path == ("replicas", "a", "consistency", "1")
 
 

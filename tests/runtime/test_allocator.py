@@ -34,3 +34,4 @@ def faults(mode: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library is not glibc")
 def test_memory_is_used_again() -> None:
     assert faults("keep") < 100
+    assert faults("leave") > 1000

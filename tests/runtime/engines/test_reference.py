@@ -1,7 +1,6 @@
 """The oracle against hand-written training loops, without the compiler."""
 
 import ast
-import itertools
 from pathlib import Path
 
 import jax
@@ -498,22 +497,12 @@ def test_members_agree_wherever_an_axis_has_just_met(scheme):
         x = members(state).reshape(*engine.sizes, -1)
         assert np.isfinite(x).all()
         met = [a for a in engine.axes if meets(a.at(step), step)]
-        for axis in met if keeps_copies_equal(engine) else []:
+        for axis in met:
             assert np.ptp(x, axis=axis.index).max() == 0
 
 
 def meets(clause, step):
     return isinstance(clause.consistency, Synchronous) or clause.is_due(step)
-
-
-def keeps_copies_equal(engine):
-    """Whether no axis turns synchronous while its optimizers remember other things."""
-    returns = [
-        isinstance(before, Local) and isinstance(after, Synchronous)
-        for axis in engine.axes
-        for before, after in itertools.pairwise(axis.rules)
-    ]
-    return engine.scheme.train.optimizer == SGD or not any(returns)
 
 
 def test_a_step_leaves_its_input_alone():

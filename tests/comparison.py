@@ -1,0 +1,72 @@
+"""Holding a program against the reference engine.
+
+Every tensor is compared entry by entry, relative to its largest entry. Two ways:
+
+* `follow`: two runs side by side, each from its own state;
+* `shadow`: single steps, each from the reference's own state. Where values cross in a
+  rounded form this is the one that means something in fp32: two programs that differ in
+  the last bit may round a value at a rounding boundary to neighbouring codes, and no
+  tolerance bounds what follows. Such entries are counted.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from diamond.dsl.vocabulary import NoCompression, Scheme, phases_of
+from tests.conversion import Pair, converted, placed
+
+BatchAt = Callable[[int], Mapping[str, Any]]
+
+
+class Count(NamedTuple):
+    """How many entries were compared, and how many lay beyond the tolerance."""
+
+    entries: int
+    beyond: int
+
+
+def follow(pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float) -> None:
+    """Asserts that two runs of the same scheme stay together."""
+    state = pair.program.init(jax.random.key(0))
+    truth = pair.engine.init(jax.random.key(0))
+    for step in range(steps):
+        state, metrics = pair.program.step(state, batch_at(step))
+        truth, expected = pair.engine.step(truth, batch_at(step))
+        mine, other = np.ravel(metrics["loss"]), np.ravel(expected["loss"])
+        np.testing.assert_allclose(mine, other, rtol=100 * tolerance)
+        for distance in _distances(state.params, converted(pair, truth).params):
+            assert distance.max() <= tolerance, (step, pair.program.scheme)
+
+
+def shadow(pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float) -> Count:
+    """Takes each step of the reference with the program, from the same state."""
+    truth = pair.engine.init(jax.random.key(0))
+    entries = beyond = 0
+    for step in range(steps):
+        state, _ = pair.program.step(placed(pair, truth), batch_at(step))
+        truth, _ = pair.engine.step(truth, batch_at(step))
+        for distance in _distances(state.params, converted(pair, truth).params):
+            entries += distance.size
+            beyond += int((distance > tolerance).sum())
+    return Count(entries, beyond)
+
+
+def is_unrounded(scheme: Scheme) -> bool:
+    """Whether all values of a scheme cross as they are."""
+    codecs = [
+        phase.value
+        for replicas in scheme.replicas
+        for phase in phases_of(replicas.compression)
+    ]
+    return all(isinstance(codec, NoCompression) for codec in codecs)
+
+
+def _distances(found: Any, expected: Any) -> Iterator[np.ndarray]:
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
+    for mine, truth in pairs:
+        a, b = np.asarray(mine, np.float64), np.asarray(truth, np.float64)
+        assert np.isfinite(b).all()
+        yield np.abs(a - b) / max(np.abs(b).max(), 1e-30)
