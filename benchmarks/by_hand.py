@@ -1,9 +1,9 @@
 """The models and the step of `digits` and `text`, written by hand in plain JAX.
 
 The parameters are the tree that Diamond's model has, so that both start from the same
-weights; nothing else is shared. Two ways to write a data-parallel step are in use: `jit`
-over a sharded batch, which leaves the all-reduce to the partitioner, and `shard_map`
-with a `pmean`. Both are here, and ours is held against the faster one.
+weights; nothing else is shared. Two ways to write a data-parallel step are in use:
+`jit` over a sharded batch, which leaves the all-reduce to the partitioner, and
+`shard_map` with a `pmean`. Both are here.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def dense(p: Tree, x: jax.Array) -> jax.Array:
 
 
 def convnet(p: Tree, x: jax.Array) -> jax.Array:
-    """3 x 3 convolutions as products of patches, relu, 2 x 2 pooling, two dense maps."""
+    """Convolutions as products of patches, relu, 2 x 2 pooling, two dense maps."""
     for stage in p["stages"].values():
         n, h, w, c = x.shape
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -39,7 +39,7 @@ def convnet(p: Tree, x: jax.Array) -> jax.Array:
 
 
 def rms_norm(p: Tree, x: jax.Array) -> jax.Array:
-    """x over its root mean square, scaled."""
+    """Returns x over its root mean square, scaled."""
     return x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-6) * p["scale"]
 
 

@@ -41,8 +41,8 @@ def prepare(num_devices: int, *, precision: str = "fp32") -> "list[jax.Device]":
         jax.config.update("jax_enable_x64", True)
     try:
         found = jax.devices()
-    except RuntimeError as error:
-        raise EnvironmentProblem(f"no device can be used: {error}") from error
+    except (RuntimeError, AssertionError) as error:
+        raise EnvironmentProblem(_none_at_all(str(error))) from error
     if len(found) < num_devices:
         raise EnvironmentProblem(_too_few(num_devices, len(found), found[0].platform))
     return found[:num_devices]
@@ -56,6 +56,13 @@ def _ask_for_virtual(num_devices: int) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if FLAG not in flags and num_devices > 1:
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={num_devices}".strip()
+
+
+def _none_at_all(reason: str) -> str:
+    """JAX says why not, or nothing where JAX_PLATFORMS asks for what is not there."""
+    asked = os.environ.get("JAX_PLATFORMS")
+    where = f" (JAX_PLATFORMS={asked})" if asked else ""
+    return f"JAX finds no device{where}{': ' if reason else ''}{reason}"
 
 
 def _too_few(needed: int, found: int, platform: str) -> str:

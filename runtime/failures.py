@@ -29,6 +29,12 @@ class RunFailed(Failure):
     exit_code = 3
 
 
+class Uncertified(Failure):
+    """The compiled program does something else than the plan says: our bug."""
+
+    exit_code = 70
+
+
 class Interrupted(Failure):
     """A signal ended the run; what was done is saved."""
 

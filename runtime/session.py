@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diamond.compiler.build import build, plan_of
-from diamond.compiler.certify import Certificate
+from diamond.compiler.certify import Certificate, CertificateError
 from diamond.compiler.plan import Plan
 from diamond.compiler.plan_text import print_plan
 from diamond.compiler.program import Program
@@ -20,7 +20,12 @@ from diamond.runtime.checkpoints.identity import describe
 from diamond.runtime.data import DataError, Dataset, open_data
 from diamond.runtime.emission import text_of
 from diamond.runtime.engines.reference import ReferenceEngine
-from diamond.runtime.failures import EnvironmentProblem, RunFailed, SchemeProblem
+from diamond.runtime.failures import (
+    EnvironmentProblem,
+    RunFailed,
+    SchemeProblem,
+    Uncertified,
+)
 from diamond.runtime.folder import open_run
 from diamond.runtime.loop import Engine, Result, Schedule, train
 from diamond.runtime.progress import Progress
@@ -44,6 +49,8 @@ class Session:
     @cached_property
     def plan(self) -> Plan:
         """The plan, for which no device is needed."""
+        if "program" in self.__dict__:
+            return self.program.plan
         with _refusals():
             return plan_of(self.scheme, self.task, self.data.example_shapes())
 
@@ -59,9 +66,12 @@ class Session:
         """Holds the compiled program against the plan.
 
         Raises:
-            CertificateError: If they differ, naming the exchange.
+            Uncertified: If they differ, naming the exchange.
         """
-        return self.program.certify()
+        try:
+            return self.program.certify()
+        except CertificateError as error:
+            raise Uncertified(str(error)) from error
 
     def text(self, form: str) -> str:
         """Returns the plan, or the program in one of `emission.FORMS`."""

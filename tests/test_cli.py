@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from diamond.compiler.certify import CertificateError
 from diamond.runtime.checkpoints import RunLock
 from diamond.runtime.cli.command import diamondc
 from diamond.runtime.cli.guard import guarded
@@ -212,6 +213,16 @@ def test_explain_certifies(call, scheme):
     data = json.loads(out)
     assert set(data["wire_bytes_per_step"]) == {"site", "host"}
     assert {row["dtype"] for row in data["certificate"]} == {"s8", "f32"}
+
+
+def test_a_program_that_differs_from_its_plan_is_our_bug(call, scheme, monkeypatch):
+    def differ(program):
+        raise CertificateError("host.gradients: all-reduce of f32[9], not of f32[8]")
+
+    monkeypatch.setattr("diamond.compiler.program.Program.certify", differ)
+    code, out, err = call("explain", scheme, "--certify")
+    assert (code, out) == (70, "")
+    assert err == "error: host.gradients: all-reduce of f32[9], not of f32[8]\n"
 
 
 def test_explain_needs_no_devices(call, scheme):

@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from diamond.dsl.vocabulary.training import Digits
 from diamond.runtime.data.examples import Examples
@@ -22,6 +21,8 @@ def open_digits(term: Digits, seed: int) -> Examples:
         >>> data.batch_at(0)["x"].shape, len(data.held_out()["y"])
         ((4, 8, 8, 1), 359)
     """
+    from sklearn.datasets import load_digits  # takes a second; only digits need it
+
     bunch = load_digits()
     images = (bunch.images[..., None] / 16.0).astype(np.float32)
     labels = bunch.target.astype(np.int32)

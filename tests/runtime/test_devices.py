@@ -41,6 +41,19 @@ def test_a_number_that_the_user_has_set_stays():
     assert dtype == "float32"
 
 
+def test_a_platform_that_is_not_there_is_no_bug_of_ours():
+    environment = {**os.environ, "JAX_PLATFORMS": "cuda"}
+    code = PREPARE.partition("import jax")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "1", "fp32"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("JAX finds no device (JAX_PLATFORMS=cuda)")
+
+
 def test_fewer_than_there_are_may_be_used():
     assert devices.prepare(2) == jax.devices()[:2]
 

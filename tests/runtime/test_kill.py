@@ -70,7 +70,7 @@ def test_a_run_that_is_killed_again_and_again_ends_the_same(tmp_path, kills):
 def test_a_signal_saves_and_ends_with_its_code(tmp_path, number):
     folder = tmp_path / "run"
     process = start(folder, steps=10**6)
-    wait_until_training(folder)
+    wait_for(lambda: last_saved(folder))
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -82,8 +82,7 @@ def test_a_signal_saves_and_ends_with_its_code(tmp_path, number):
 
 def test_a_second_signal_leaves_at_once(tmp_path):
     process = start(tmp_path / "run", sleep=300, compiles="")
-    read_until(process, "initializing")
-    time.sleep(0.5)
+    wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
     process.send_signal(signal.SIGINT)
     read_until(process, "SIGINT: stopping after this step")
     process.send_signal(signal.SIGINT)
@@ -102,8 +101,8 @@ def read_until(process, text):
         assert line
 
 
-def wait_until_training(folder):
+def wait_for(condition):
     deadline = time.monotonic() + 60
-    while not last_saved(folder):
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

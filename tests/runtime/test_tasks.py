@@ -139,6 +139,17 @@ def test_fp64_widens_parameters_and_batches() -> None:
     jax.tree.map(np.testing.assert_array_equal, params, narrow)
 
 
+def test_fp64_reaches_a_loss_of_the_callers_own() -> None:
+    def loss(model: Any, batch: Any) -> jax.Array:
+        assert model.kernel.dtype == batch["x"].dtype == jnp.float64
+        assert batch["y"].dtype == jnp.int32
+        return jnp.mean(model(batch["x"]))
+
+    batch = {"x": jnp.ones((4, 3)), "y": jnp.zeros(4, jnp.int32)}
+    with jax.enable_x64(True):
+        holds_together(task_from(linear, loss, SGD, precision="fp64"), batch)
+
+
 def test_fp64_without_x64_is_refused() -> None:
     task = task_from(linear, CrossEntropy(), SGD, precision="fp64")
     with pytest.raises(ValueError, match="jax_enable_x64"):

@@ -78,7 +78,8 @@ def round_to(narrow: Narrow, p: Vector) -> Vector:
         array([  1.  ,   1.25, 448.  ])
     """
     clipped = np.clip(p, -narrow.top, narrow.top)
-    single = np.where(np.isfinite(p), clipped, np.nan).astype(np.float32).astype(np.float64)
+    finite = np.where(np.isfinite(p), clipped, np.nan)
+    single = finite.astype(np.float32).astype(np.float64)
     exponent = np.maximum(np.frexp(single)[1] - 1, narrow.least)
     spacing = np.ldexp(1.0, exponent + 1 - narrow.digits)
     rounded = np.rint(single / spacing) * spacing
