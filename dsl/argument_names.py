@@ -6,8 +6,8 @@ import re
 from diamond.dsl.diagnostics import Diagnostic
 from diamond.dsl.source import Source
 from diamond.dsl.vocabulary.fields import fields_of
-from diamond.dsl.vocabulary.optimizers import OPTIMIZERS, SCHEDULES
-from diamond.dsl.vocabulary.tables import FAMILIES
+from diamond.dsl.vocabulary.optimizers import signature_of
+from diamond.dsl.vocabulary.tables import FAMILIES, row_of
 
 FIRST_OF_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(\s*$", re.ASCII)
 FAR = 200
@@ -36,12 +36,9 @@ def named(problem: Diagnostic, source: Source) -> Diagnostic:
 
 
 def _first_argument(word: str) -> str | None:
-    for rows in FAMILIES.values():
-        for row in rows:
-            if row.name == word:
-                return next((field.name for field in fields_of(row.term)), None)
-    for signature in (*OPTIMIZERS, *SCHEDULES):
-        if signature.name == word and signature.parameters:
-            first = signature.parameters[0]
-            return first.alias or first.name
-    return None
+    signature = signature_of(word)
+    if signature is not None:
+        return next((parameter.word for parameter in signature.parameters), None)
+    rows = (row_of(word, family) for family in FAMILIES)
+    terms = (row.term for row in rows if row)
+    return next((field.name for term in terms for field in fields_of(term)), None)

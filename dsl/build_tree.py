@@ -13,8 +13,10 @@ from diamond.dsl.syntax import (
     Boolean,
     CallNode,
     File,
+    Length,
     Let,
     LinkSetting,
+    Measured,
     Name,
     NamedValue,
     Number,
@@ -97,9 +99,13 @@ class TreeBuilder(Transformer[Token, File]):
         phases = (*children[:-1], (children[-1], None))
         return ScheduleNode(phases, phases[0][0].span.to(children[-1].span))
 
-    def phase(self, children: list[Child]) -> tuple[Value, Number | Name]:
+    def phase(self, children: list[Child]) -> tuple[Value, Length]:
         """`X for N steps, then`."""
         return children[0], children[2]
+
+    def measured(self, children: list[Child]) -> Measured:
+        """`NAME unit`."""
+        return Measured(_name(children[0]), _name(children[1]), _cover(children))
 
     def number(self, children: list[Child]) -> Number:
         """`NUMBER [unit]`; the parts of a unit are joined."""

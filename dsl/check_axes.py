@@ -16,7 +16,7 @@ def read_axes(items: Sequence[syntax.Setting], ctx: Context) -> list[Axis]:
     """Reads the axes of `mesh`, with their sizes."""
     axes: dict[str, Axis] = {}
     names: dict[str, syntax.Name] = {}
-    size = next(f for f in fields_of(Axis) if f.name == "size")
+    _, size = fields_of(Axis)
     for item in items:
         name, path = item.name.text, ("mesh", item.name.text)
         if name in axes:

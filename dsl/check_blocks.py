@@ -13,13 +13,13 @@ from diamond.dsl.check_names import (
     Owner,
     given_twice,
     plain,
-    row_of,
     unknown_term,
 )
 from diamond.dsl.check_terms import build, read_arguments
 from diamond.dsl.vocabulary.blocks import BlockForm
 from diamond.dsl.vocabulary.fields import fields_of
 from diamond.dsl.vocabulary.scheme import Axis, Link, Parallel, Replicas, Train
+from diamond.dsl.vocabulary.tables import row_of
 
 
 @dataclass(slots=True)

@@ -5,9 +5,8 @@ from typing import TypeVar
 from diamond.dsl import syntax
 from diamond.dsl.check_context import Context, Path
 from diamond.dsl.check_names import home_of
-from diamond.dsl.describe import short
-from diamond.dsl.suggest import did_you_mean, listed
-from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm
+from diamond.dsl.suggest import did_you_mean, listed, shorten
+from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm, form_named
 
 Node = TypeVar("Node", syntax.Setting, syntax.LinkSetting, syntax.StrategySetting)
 
@@ -22,7 +21,7 @@ BODIES: dict[str, tuple[type, str]] = {
 
 def form_of(block: syntax.Block, ctx: Context) -> BlockForm | None:
     """Returns the form of a block, or reports that there is none."""
-    form = next((form for form in BLOCKS if form.word == block.word.text), None)
+    form = form_named(block.word.text)
     if form is None and block.word.text:  # the parser reports a brace without a word
         _unknown_block(block, ctx)
     return form
@@ -32,7 +31,7 @@ def _unknown_block(block: syntax.Block, ctx: Context) -> None:
     words = [form.word for form in BLOCKS]
     ctx.report(
         "D020",
-        f"there is no block `{short(block.word.text)}`",
+        f"there is no block `{shorten(block.word.text)}`",
         block.word.span,
         expected=listed(words),
         help=did_you_mean(block.word.text, words) or home_of(block.word.text),

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 from diamond.dsl import syntax
 from diamond.dsl.check_context import Context, Hole, Path, Where
-from diamond.dsl.describe import described, short, wanted, without_quotes
+from diamond.dsl.describe import described, wanted, without_quotes
 from diamond.dsl.diagnostics import Label
 from diamond.dsl.source import Span
-from diamond.dsl.suggest import OTHER_WORDS, RECIPES, did_you_mean, listed
+from diamond.dsl.suggest import OTHER_WORDS, RECIPES, did_you_mean, listed, shorten
 from diamond.dsl.vocabulary.blocks import BLOCKS
-from diamond.dsl.vocabulary.fields import Field, fields_of, why_no_name
+from diamond.dsl.vocabulary.fields import Field, field_of, why_no_name
 from diamond.dsl.vocabulary.optimizers import OPTIMIZERS
-from diamond.dsl.vocabulary.tables import FAMILIES, Row
+from diamond.dsl.vocabulary.tables import FAMILIES, row_of
 
 Item: TypeAlias = syntax.Setting | syntax.NamedValue
 
@@ -60,11 +60,6 @@ def plain(text: str) -> str:
     """
     name = re.sub(r"\W", "_", text, flags=re.ASCII)
     return name if why_no_name(name) is None else f"_{name}"
-
-
-def row_of(word: str, family: str) -> Row | None:
-    """Returns the member of a family that a word names."""
-    return next((row for row in FAMILIES[family] if row.name == word), None)
 
 
 def built_words(family: str) -> list[str]:
@@ -121,7 +116,7 @@ def home_of(word: str) -> str | None:
             terms = [form.term] if form.term else []
             if form.head == "term":
                 terms = [row.term for row in FAMILIES[form.word]]
-            if any(field.name == name for t in terms for field in fields_of(t)):
+            if any(field_of(term, name) for term in terms):
                 return f"`{name}` is a setting of `{form.word}`"
     parameters = [p for signature in OPTIMIZERS for p in signature.parameters]
     if any(word in (p.name, p.alias) for p in parameters):
@@ -174,7 +169,7 @@ def unknown_argument(
     nothing = f"no {owner.noun}s"
     ctx.report(
         "D022" if owner.settings else "D021",
-        f"`{owner.word}` has no {owner.noun} `{short(name.text)}`",
+        f"`{owner.word}` has no {owner.noun} `{shorten(name.text)}`",
         name.span,
         expected=listed(names) if names else nothing,
         help=did_you_mean(name.text, names)

@@ -8,8 +8,8 @@ from diamond.dsl import syntax
 from diamond.dsl.check_context import HOLE, Context, Hole, Where
 from diamond.dsl.check_names import given_twice, refuse_auto, split, used_too_early
 from diamond.dsl.check_values import read_plain
-from diamond.dsl.describe import described, short, without_quotes
-from diamond.dsl.suggest import did_you_mean, listed, nearest
+from diamond.dsl.describe import described, without_quotes
+from diamond.dsl.suggest import did_you_mean, listed, nearest, shorten
 from diamond.dsl.vocabulary.fields import Argument, Field
 from diamond.dsl.vocabulary.optimizers import (
     OPTIMIZERS,
@@ -20,7 +20,6 @@ from diamond.dsl.vocabulary.optimizers import (
 from diamond.dsl.vocabulary.training import Call
 
 HINTS = {"number": float, "integer": int, "boolean": bool, "string": str}
-COMMON = ("adamw", "adam", "sgd", "lion", "warmup_cosine", "cosine_decay_schedule")
 
 
 def read_optimizer(
@@ -53,7 +52,7 @@ def _read_call(
     meant: set[str | None] = set()
     values: list[tuple[str, Any]] = []
     for item in items:
-        parameter = _parameter(signature, item.name.text)
+        parameter = signature.parameter(item.name.text)
         if parameter is None:
             meant.add(_unknown_parameter(signature, item.name, ctx))
         elif parameter.name in given:
@@ -71,11 +70,6 @@ def _read_call(
         _missing_parameter(parameter, name, ctx)
     broken = bool(lacks) or any(value is HOLE for _, value in values)
     return HOLE if broken else Call(name.text, tuple(values))
-
-
-def _parameter(signature: Signature, name: str) -> Parameter | None:
-    known = signature.parameters
-    return next((p for p in known if name in (p.name, p.alias)), None)
 
 
 def read_parameter(
@@ -146,7 +140,7 @@ def _unknown_call(
     kind = "an optimizer" if other is OPTIMIZERS else "a schedule"
     return ctx.report(
         "D023",
-        f"{where} cannot be `{short(name.text)}`"
+        f"{where} cannot be `{shorten(name.text)}`"
         + (f", which is {kind}" if misplaced else ""),
         name.span,
         expected=_examples(table),
@@ -158,11 +152,11 @@ def _unknown_parameter(
     signature: Signature, name: syntax.Name, ctx: Context
 ) -> str | None:
     """Reports an argument that optax's function lacks; returns the one that is near."""
-    names = [p.alias or p.name for p in signature.parameters]
+    names = [p.word for p in signature.parameters]
     aliased = [p.name for p in signature.parameters if p.alias]
     ctx.report(
         "D021",
-        f"`{signature.name}` has no argument `{short(name.text)}`",
+        f"`{signature.name}` has no argument `{shorten(name.text)}`",
         name.span,
         expected=listed(names) or "no arguments",
         help=did_you_mean(name.text, [*names, *aliased]),
@@ -171,12 +165,11 @@ def _unknown_parameter(
 
 
 def _missing_parameter(parameter: Parameter, name: syntax.Name, ctx: Context) -> None:
-    shown = parameter.alias or parameter.name
     takes = {"schedule": "a number or a schedule", "integer": "a whole number"}
     ctx.report(
         "D025",
-        f"`{name.text}` needs its argument `{shown}`",
+        f"`{name.text}` needs its argument `{parameter.word}`",
         name.span,
         expected=f"{takes.get(parameter.kind, 'a ' + parameter.kind)}",
-        help=f"write `{name.text}({shown} = ...)`",
+        help=f"write `{name.text}({parameter.word} = ...)`",
     )

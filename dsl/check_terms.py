@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING
 from typing import Any
 
-from diamond.dsl import syntax
+from diamond.dsl import syntax, units
 from diamond.dsl.check_context import HOLE, Context, Hole, Path, Where
 from diamond.dsl.check_names import (
     Item,
@@ -16,18 +16,17 @@ from diamond.dsl.check_names import (
     no_term,
     refuse_auto,
     refuse_term,
-    row_of,
     split,
     unknown_argument,
     unknown_term,
 )
 from diamond.dsl.check_optimizers import read_optimizer
-from diamond.dsl.check_values import read_plain
+from diamond.dsl.check_values import read_plain, wrong_unit
 from diamond.dsl.describe import wanted, written
 from diamond.dsl.suggest import listed, nearest
 from diamond.dsl.vocabulary.fields import Argument, Field, fields_of
 from diamond.dsl.vocabulary.schedule import Scheduled
-from diamond.dsl.vocabulary.tables import FAMILIES, Row
+from diamond.dsl.vocabulary.tables import FAMILIES, Row, row_of
 
 _LENGTH = Field("for", Argument("", unit="steps", minimum=1), int, MISSING)
 
@@ -108,13 +107,16 @@ def _read_schedule(
     return Scheduled(tuple(zip(values, [*lengths, None], strict=True)))
 
 
-def _read_length(
-    node: syntax.Number | syntax.Name | None, where: Where, ctx: Context
-) -> Any:
+def _read_length(node: syntax.Length | None, where: Where, ctx: Context) -> Any:
     assert node is not None, "only the last phase of a schedule has no length"
     owner = where.path[-1]
     words = f"the length of a phase of `{owner}`"
     place = where.part(f"for {node.span.start}", words)
+    if isinstance(node, syntax.Measured):
+        misfit = units.to_base(1, node.unit.text, "steps")
+        if isinstance(misfit, units.Misfit):
+            return wrong_unit(misfit, node.span, place, ctx)
+        node = node.name
     return read_value(node, _LENGTH, place, ctx)
 
 

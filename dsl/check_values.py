@@ -4,6 +4,7 @@ from diamond.dsl import syntax, units
 from diamond.dsl.check_context import Context, Hole, Where
 from diamond.dsl.check_names import used_too_early
 from diamond.dsl.describe import described, wanted, without_quotes
+from diamond.dsl.source import Span
 from diamond.dsl.suggest import did_you_mean
 from diamond.dsl.vocabulary.fields import Field, why_not
 
@@ -29,13 +30,7 @@ def _read_number(
 ) -> Plain | Hole:
     value = units.to_base(node.value, node.unit, field.meaning.unit)
     if isinstance(value, units.Misfit):
-        return ctx.report(
-            "D027",
-            f"{where} {value.message}",
-            node.span,
-            expected=value.expected,
-            help=value.help,
-        )
+        return wrong_unit(value, node.span, where, ctx)
     if float not in field.kinds and isinstance(value, float):
         if not value.is_integer():
             return wrong_type(node, field, where, ctx)
@@ -45,6 +40,17 @@ def _read_number(
         message = f"{where} {problem}"
         return ctx.report("D028", message, node.span, expected=wanted(field))
     return float(value) if float in field.kinds else value
+
+
+def wrong_unit(misfit: units.Misfit, span: Span, where: Where, ctx: Context) -> Hole:
+    """Reports a unit that does not exist or measures something else."""
+    return ctx.report(
+        "D027",
+        f"{where} {misfit.message}",
+        span,
+        expected=misfit.expected,
+        help=misfit.help,
+    )
 
 
 def _read_text(

@@ -136,6 +136,8 @@ def words_in(file: syntax.File) -> Iterator[str]:
                 waiting += arguments
             case syntax.ScheduleNode(phases=phases):
                 waiting += [part for phase in phases for part in phase]
+            case syntax.Measured(name=name):
+                waiting.append(name)
             case syntax.Let(value=value) | syntax.Setting(value=value):
                 waiting.append(value)
             case syntax.NamedValue(value=value):

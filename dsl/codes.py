@@ -261,6 +261,13 @@ CODES = (
         "so that the copies are equal when it ends.",
     ),
     Code(
+        "D049",
+        "synchronous after local",
+        "Where copies were local, each has an optimizer state of its own. Averaged "
+        "gradients keep copies equal only while those states are equal too, and in "
+        "this release nothing averages or resets them.",
+    ),
+    Code(
         "D050",
         "model does not fit the data",
         "A transformer takes tokens; `mlp` and `convnet` take images and arrays.",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from diamond.dsl import syntax, units
-from diamond.dsl.suggest import listed
+from diamond.dsl.suggest import listed, shorten
 from diamond.dsl.vocabulary.fields import Argument, Field, shown
 
 NUMBER = r"-?[0-9][0-9_]*(\.[0-9]+)?([eE][-+]?[0-9]+)?"
@@ -45,7 +45,7 @@ def written(node: syntax.Value) -> str:
         case syntax.Name():
             return node.text
         case syntax.String():
-            return f'"{short(node.value)}"'
+            return f'"{shorten(node.value)}"'
     return "auto" if isinstance(node, syntax.AutoWord) else "..."
 
 
@@ -59,11 +59,6 @@ def without_quotes(
     return f"write `{node.value}` without quotes" if meant else None
 
 
-def short(text: str, most: int = 30) -> str:
-    """Cuts a text that would fill the screen."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
 def wanted(field: Field) -> str:
     """Says what an argument takes, for the `expected` line.
 
@@ -74,7 +69,7 @@ def wanted(field: Field) -> str:
     """
     meaning = field.meaning
     if meaning.choices:
-        return f"{listed(meaning.choices)}"
+        return listed(meaning.choices)
     if meaning.identifier:
         return "a name, without quotes"
     if bool in field.kinds:

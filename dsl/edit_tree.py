@@ -3,17 +3,18 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from diamond.dsl import syntax
 from diamond.dsl.diagnostics import Diagnostic
-from diamond.dsl.edit_value import default_of, field_of, put_in_value
+from diamond.dsl.edit_value import argument_of, default_of, put_in_value
 from diamond.dsl.refused import Refused, refuse
 from diamond.dsl.source import Span
-from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm
-from diamond.dsl.vocabulary.fields import Field, fields_of
+from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm, form_named
+from diamond.dsl.vocabulary.fields import Field, field_of
 
 Names: TypeAlias = tuple[syntax.Name, ...]
+Laid = TypeVar("Laid", syntax.LinkSetting, syntax.StrategySetting)
 LINK_PARTS = ("bandwidth", "latency")
 
 
@@ -58,7 +59,7 @@ def _put_constant(file: syntax.File, target: Target) -> syntax.File:
 
 def _put_in_block(file: syntax.File, target: Target) -> syntax.File:
     word, *_ = target.path
-    form = next((form for form in BLOCKS if form.word == word.text), None)
+    form = form_named(word.text)
     if form is None:
         refuse(f"there is no block `{word.text}`", word, [f.word for f in BLOCKS])
     place, file = _find_block(file, form, target.path)
@@ -115,13 +116,19 @@ def _put_link(
     file: syntax.File, block: syntax.Block, target: Target
 ) -> tuple[syntax.Statement, ...]:
     axis, rest = target.path[1], target.path[2:]
-    links = [s for s in block.statements if isinstance(s, syntax.LinkSetting)]
-    link = next((link for link in links if link.axis.text == axis.text), None)
-    if link is None:
-        known = [link.axis.text for link in links]
-        refuse(f"there is no `link {axis.text}` to set", axis, known)
+    link = _laid(syntax.LinkSetting, block, axis, f"`link {axis.text}`")
     values = _link_values(link, rest, target)
     return _swapped(block, link, dataclasses.replace(link, values=values))
+
+
+def _laid(kind: type[Laid], block: syntax.Block, axis: syntax.Name, what: str) -> Laid:
+    """Returns the statement of a block about an axis."""
+    laid = [one for one in block.statements if isinstance(one, kind)]
+    found = next((one for one in laid if one.axis.text == axis.text), None)
+    if found is None:
+        known = [one.axis.text for one in laid]
+        refuse(f"there is no {what} to set", axis, known)
+    return found
 
 
 def _link_values(
@@ -139,11 +146,7 @@ def _put_strategy(
     file: syntax.File, block: syntax.Block, target: Target
 ) -> tuple[syntax.Statement, ...]:
     axis, rest = target.path[1], target.path[2:]
-    laid = [s for s in block.statements if isinstance(s, syntax.StrategySetting)]
-    found = next((one for one in laid if one.axis.text == axis.text), None)
-    if found is None:
-        known = [one.axis.text for one in laid]
-        refuse(f"there is no strategy over `{axis.text}` to set", axis, known)
+    found = _laid(syntax.StrategySetting, block, axis, f"strategy over `{axis.text}`")
     [value] = target.values
     edited = put_in_value(file, found.strategy, rest, value, "strategy")
     if not isinstance(edited, syntax.Name | syntax.CallNode):
@@ -178,10 +181,9 @@ def _put_setting(
 def _field(block: syntax.Block, name: str) -> Field | None:
     """Returns what a setting of a block takes, if the block has it."""
     if block.label is not None:
-        return field_of(block.label.text, name, block.word.text)
-    form = next(form for form in BLOCKS if form.word == block.word.text)
-    fields = fields_of(form.term) if form.term else ()
-    return next((field for field in fields if field.name == name), None)
+        return argument_of(block.label.text, name, block.word.text)
+    form = form_named(block.word.text)
+    return field_of(form.term, name) if form and form.term else None
 
 
 def _swapped(

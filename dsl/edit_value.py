@@ -9,9 +9,9 @@ from diamond.dsl.emit import format_term
 from diamond.dsl.fragments import parse_statement
 from diamond.dsl.refused import refuse
 from diamond.dsl.source import Span
-from diamond.dsl.vocabulary.fields import Field, fields_of
-from diamond.dsl.vocabulary.optimizers import OPTIMIZERS, SCHEDULES
-from diamond.dsl.vocabulary.tables import FAMILIES
+from diamond.dsl.vocabulary.fields import Field, field_of
+from diamond.dsl.vocabulary.optimizers import signature_of
+from diamond.dsl.vocabulary.tables import row_of
 
 Names = tuple[syntax.Name, ...]
 
@@ -84,7 +84,7 @@ def _takes(node: syntax.Value | None, argument: str, family: str | None) -> bool
     if not isinstance(node, syntax.Name | syntax.CallNode):
         return False
     name = node.text if isinstance(node, syntax.Name) else node.name.text
-    return field_of(name, argument, family) is not None
+    return argument_of(name, argument, family) is not None
 
 
 def _put_in_call(
@@ -97,7 +97,7 @@ def _put_in_call(
     name, rest = path[0], path[1:]
     same = _spellings(call.name.text, name.text)
     places = [i for i, one in enumerate(call.arguments) if one.name.text in same]
-    field = field_of(call.name.text, name.text, family)
+    field = argument_of(call.name.text, name.text, family)
     inner = field.meaning.family if field else None
     if places:
         old = call.arguments[places[0]]
@@ -117,34 +117,26 @@ def _swapped(
     return (*arguments[:place], new, *arguments[place + 1 :])
 
 
-def _spellings(call: str, argument: str) -> set[str]:
+def _spellings(call: str, argument: str) -> set[str | None]:
     """Returns the names that mean the same argument, such as `lr`."""
-    for signature in (*OPTIMIZERS, *SCHEDULES):
-        for parameter in signature.parameters:
-            names = {parameter.name, parameter.alias or parameter.name}
-            if signature.name == call and argument in names:
-                return names
-    return {argument}
+    signature = signature_of(call)
+    parameter = signature.parameter(argument) if signature else None
+    return {parameter.name, parameter.alias} if parameter else {argument}
 
 
-def field_of(word: str, argument: str, family: str | None) -> Field | None:
+def argument_of(word: str, argument: str, family: str | None) -> Field | None:
     """Returns what an argument of a member of a family takes, if it has it."""
-    for row in FAMILIES.get(family or "", ()):
-        if row.name == word:
-            found = (f for f in fields_of(row.term) if f.name == argument)
-            return next(found, None)
-    return None
+    row = row_of(word, family or "")
+    return field_of(row.term, argument) if row else None
 
 
 def default_of(field: Field | None, span: Span) -> syntax.Value | None:
-    """Returns the default of an argument as it would be written, if it has one."""
+    """Returns the default of an argument as it would be written, if it has one.
+
+    Its place is that of the override which asks for a part of it.
+    """
     if field is None or field.required or field.default is None:
         return None
     item, _ = parse_statement(format_term(field.default), "let it = ")
     assert isinstance(item, syntax.Let)
-    return _at(item.value, span)
-
-
-def _at(value: syntax.Value, span: Span) -> syntax.Value:
-    """Moves a default to where the override asks for a part of it."""
-    return dataclasses.replace(value, span=span)
+    return dataclasses.replace(item.value, span=span)

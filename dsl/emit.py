@@ -67,7 +67,7 @@ def _given(term: object) -> list[tuple[str, str]]:
     for field in fields_of(type(term)):
         value = getattr(term, field.name)
         if value != field.default:
-            given.append((field.name, _value(value, field)))
+            given.append((field.name, format_value(value, field)))
     return given
 
 
@@ -78,7 +78,14 @@ def _link(link: Link) -> str:
     return f"link {link.axis} = {bandwidth}{tail}"
 
 
-def _value(value: object, field: Field) -> str:
+def format_value(value: object, field: Field) -> str:
+    """Writes the value of an argument; words that are one of a few have no quotes.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Cast
+        >>> [format_value(field.default, field) for field in fields_of(Cast)]
+        ['bf16', 'false']
+    """
     if isinstance(value, str):
         return value if field.meaning.choices else _quoted(value)
     return format_term(value)

@@ -99,7 +99,7 @@ def override(
 def _read(text: str, start: int) -> tuple[Target | None, tuple[Diagnostic, ...]]:
     path, equals, value = text.partition("=")
     if not equals or not PATH.fullmatch(path):
-        return None, (_malformed(text, path if equals else text, start),)
+        return None, (_malformed(path if equals else text, start),)
     names = tuple(
         syntax.Name(match[0], Span(start + match.start(), start + match.end()))
         for match in re.finditer(r"\w+", path)
@@ -147,7 +147,7 @@ def _within(problem: Diagnostic, low: int, high: int) -> Diagnostic:
     return dataclasses.replace(problem, span=Span(start, stop), message=message)
 
 
-def _malformed(text: str, path: str, start: int) -> Diagnostic:
+def _malformed(path: str, start: int) -> Diagnostic:
     span = Span(start, start + len(path))
     return Diagnostic(
         "D070",

@@ -1,14 +1,19 @@
 """What a syntax error means in words: got, expected, and what to do."""
 
-from dataclasses import dataclass
-
 from lark import Token
 
 from diamond.dsl.build_tree import span_of
 from diamond.dsl.diagnostics import Diagnostic, Label
 from diamond.dsl.source import Span
-from diamond.dsl.suggest import did_you_mean
-from diamond.dsl.tokens import Tokens, shorten, title_of
+from diamond.dsl.stand_ins import (
+    has_second_value,
+    lacks_length,
+    stand_in,
+    thousands,
+)
+from diamond.dsl.suggest import did_you_mean, shorten
+from diamond.dsl.tokens import title_of
+from diamond.dsl.trouble import Trouble
 
 # The first row whose tokens are all accepted says what was expected.
 EXPECTED = (
@@ -28,73 +33,8 @@ EXPECTED = (
 )
 
 CLOSES = {"{": "}", "(": ")"}
-
-
-@dataclass(frozen=True, slots=True)
-class StandIn:
-    """A wrong token whose meaning is clear where `accepted` are all accepted."""
-
-    got: str
-    meant: str
-    kind: str
-    accepted: frozenset[str]
-    advice: str
-
-
-_NAMED = "write `=` between a name and its value"
-STAND_INS = (
-    StandIn(":", "=", "EQUAL", frozenset({"EQUAL"}), _NAMED),
-    StandIn(":=", "=", "EQUAL", frozenset({"EQUAL"}), _NAMED),
-    StandIn(
-        ",",
-        ";",
-        "SEMICOLON",
-        frozenset({"SEMICOLON"}),
-        "end a statement with `;` or a new line",
-    ),
-    StandIn(
-        ";",
-        ",",
-        "COMMA",
-        frozenset({"COMMA", "RPAR"}),
-        "separate arguments with `,`",
-    ),
-)
+_LENGTHS = "say how long each phase but the last lasts: `X for 500 steps, then Y`"
 _SCHEDULE = "a schedule ends with the value that stays: `X for 500 steps, then Y`"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Where the parser stands at an error.
-
-    Attributes:
-        tokens: The tokens of the file.
-        at: The place of the token that was not accepted.
-        statement: The place where its statement starts.
-        opened: The place of the brace of the block being read, if any.
-        accepts: The types of tokens that would have been accepted.
-    """
-
-    tokens: Tokens
-    at: int
-    statement: int
-    opened: int | None
-    accepts: frozenset[str]
-
-    @property
-    def got(self) -> Token:
-        """The token that was not accepted."""
-        return self.tokens.items[self.at]
-
-    @property
-    def words(self) -> tuple[Token, ...]:
-        """The tokens of the statement that came before."""
-        return self.tokens.items[self.statement : self.at]
-
-    @property
-    def start(self) -> Token:
-        """The first token of the statement."""
-        return self.tokens.items[self.statement]
 
 
 def explain(trouble: Trouble) -> Diagnostic:
@@ -104,21 +44,10 @@ def explain(trouble: Trouble) -> Diagnostic:
         or _unclosed_brace(trouble)
         or _closes_nothing(trouble)
         or _unnamed_argument(trouble)
+        or _no_length(trouble)
+        or _no_link(trouble)
         or _unexpected(trouble)
     )
-
-
-def stand_in(trouble: Trouble) -> str | None:
-    """Returns the type of token that was meant, if that is clear."""
-    found = _stand_in(trouble)
-    return found.kind if found else None
-
-
-def _stand_in(trouble: Trouble) -> StandIn | None:
-    if _thousands(trouble):
-        return None
-    rows = (row for row in STAND_INS if row.got == trouble.got)
-    return next((row for row in rows if row.accepted <= trouble.accepts), None)
 
 
 def is_unclosed(trouble: Trouble) -> bool:
@@ -190,8 +119,33 @@ def _unnamed_value(trouble: Trouble) -> Token | None:
     return None
 
 
+def _no_length(trouble: Trouble) -> Diagnostic | None:
+    if not lacks_length(trouble):
+        return None
+    return Diagnostic(
+        "D010",
+        "a phase before `then` has no length",
+        span_of(trouble.got),
+        expected="`for` and a number of steps",
+        help=_LENGTHS,
+    )
+
+
+def _no_link(trouble: Trouble) -> Diagnostic | None:
+    if not (has_second_value(trouble) and _in_hardware(trouble)):
+        return None
+    name = shorten(trouble.start)
+    message = f"`link` is missing before `{name}`"
+    return Diagnostic("D010", message, span_of(trouble.start), f"`link {name} = ...`")
+
+
+def _in_hardware(trouble: Trouble) -> bool:
+    opened = trouble.opened
+    return opened is not None and trouble.tokens.items[opened - 1] == "hardware"
+
+
 def _unexpected(trouble: Trouble) -> Diagnostic:
-    known = _stand_in(trouble)
+    known = stand_in(trouble)
     rows = (words for types, words in EXPECTED if types <= trouble.accepts)
     return Diagnostic(
         "D005" if trouble.got.type == "UNKNOWN" else "D010",
@@ -219,8 +173,10 @@ def _advice(trouble: Trouble) -> str | None:
         return "a comment starts with `#`"
     if trouble.opened is None and "LBRACE" in trouble.accepts:
         return _advice_on_header(trouble)
-    if _thousands(trouble):
-        return f"write `{_thousands(trouble)}`"
+    if thousands(trouble):
+        return f"write `{thousands(trouble)}`"
+    if has_second_value(trouble):
+        return "a setting has one value"
     if {"THEN"} == trouble.accepts or _is_open_schedule(trouble):
         return _SCHEDULE
     if trouble.got.type == "LBRACE" and trouble.opened is not None:
@@ -235,19 +191,12 @@ def _advice(trouble: Trouble) -> str | None:
 
 
 def _advice_on_equal(trouble: Trouble) -> str | None:
+    if trouble.words[-1].type == "THEN":
+        return _LENGTHS
     key, got = shorten(trouble.words[-1]), shorten(trouble.got)
     followed = trouble.tokens.items[trouble.at + 1].type == "NAME"
     over = did_you_mean(got, ["over"]) if followed else None
     return over or f"write `{key} = {got}`"
-
-
-def _thousands(trouble: Trouble) -> str | None:
-    """Returns what `20,000` should have been, where that is what was written."""
-    parts = trouble.tokens.items[trouble.at - 1 : trouble.at + 2]
-    if [part.type for part in parts] != ["NUMBER", "COMMA", "NUMBER"]:
-        return None
-    apart = parts[0].end_pos != parts[1].start_pos or len(parts[2]) != 3
-    return None if apart else f"{parts[0]}_{parts[2]}"
 
 
 def _is_open_schedule(trouble: Trouble) -> bool:

@@ -6,19 +6,23 @@ from lark.exceptions import UnexpectedToken
 from diamond.dsl.build_tree import span_of
 from diamond.dsl.diagnostics import Diagnostic
 from diamond.dsl.machine import Machine
-from diamond.dsl.parse_errors import Trouble, explain, is_unclosed, stand_in
+from diamond.dsl.parse_errors import explain, is_unclosed
+from diamond.dsl.refused import Refused
 from diamond.dsl.source import Source
+from diamond.dsl.stand_ins import stand_in
 from diamond.dsl.syntax import File
 from diamond.dsl.tokens import (
     MAX_ERRORS,
-    Refused,
     Tokens,
     arrange,
     forbidden_characters,
     lex,
 )
+from diamond.dsl.trouble import Trouble
 
 KEYWORDS = frozenset({"SCHEME", "LET", "LINK", "OVER", "FOR", "THEN"})
+# What may follow a word that is a value and not the start of the next statement.
+AFTER_WORD = (["LPAR"], ["FOR"], ["NEWLINE"], ["SEMICOLON"], ["RBRACE"], ["$END"])
 STOPS = frozenset({"NEWLINE", "SEMICOLON", "$END"})
 
 
@@ -88,7 +92,10 @@ class Run:
             try:
                 file = self.feed(token)
             except UnexpectedToken:
-                self.recover(token)
+                if self.is_soft(self.at):
+                    self.at += 1
+                else:
+                    self.recover(token)
                 continue
             if file is not None:
                 return file
@@ -97,10 +104,23 @@ class Run:
 
     def feed(self, token: Token) -> File | None:
         """Gives a token to the machine, which returns the tree at the end."""
-        takes = self.machine.takes
-        if token.type in KEYWORDS and not takes(token.type) and takes("NAME"):
+        if token.type in KEYWORDS and self.is_name(token.type):
             token = token.update("NAME")
         return self.machine.feed(token)
+
+    def is_name(self, keyword: str) -> bool:
+        """Says whether a keyword is an ordinary name here; `then` is never a unit."""
+        takes = self.machine.takes
+        if takes(keyword) or (keyword == "THEN" and takes("COMMA")):
+            return False
+        return takes("NAME")
+
+    def is_soft(self, place: int) -> bool:
+        """Says whether this is the line break between `, then` and a value."""
+        kinds = [token.type for token in self.tokens.items[place - 2 : place + 3]]
+        if kinds[:3] != ["COMMA", "THEN", "NEWLINE"]:
+            return False
+        return kinds[3] in ("NUMBER", "STRING") or kinds[4:] in AFTER_WORD
 
     def note(self, token: Token) -> None:
         """Keeps track of where the reading stands, after a token was taken."""
@@ -139,8 +159,8 @@ class Run:
             self.problems.append(explain(trouble))
         meant = None if self.silent else stand_in(trouble)
         if meant:
-            self.machine.feed(token.update(meant))
-            self.note(token.update(meant))
+            self.machine.feed(token.update(meant.kind))
+            self.note(token.update(meant.kind))
         elif token.type == "UNKNOWN":
             self.silent = True
             self.at += 1
@@ -209,8 +229,15 @@ class Run:
         """Skips to the end of the statement; whole brackets are skipped at once."""
         ends = STOPS | {"RBRACE"} if self.opened else STOPS
         self.at = max(self.at, self.end_of_brackets())
-        while self.tokens.items[self.at].type not in ends:
+        while self.tokens.items[self.at].type not in ends or self.goes_on():
             self.at = self.tokens.partner.get(self.at, self.at) + 1
+
+    def goes_on(self) -> bool:
+        """Says whether a statement that is skipped goes on after its apparent end."""
+        kinds = [token.type for token in self.tokens.items[self.at : self.at + 3]]
+        ended = kinds[0] in ("NEWLINE", "SEMICOLON")
+        late = ended and kinds[1:2] == ["THEN"] and kinds[2:] != ["EQUAL"]
+        return late or self.is_soft(self.at)
 
     def end_of_brackets(self) -> int:
         """Returns where the brackets end that this place is inside of."""

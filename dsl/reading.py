@@ -4,8 +4,9 @@ import os
 import stat
 
 from diamond.dsl.diagnostics import Diagnostic, SchemeError
+from diamond.dsl.refused import Refused
 from diamond.dsl.source import Source, Span
-from diamond.dsl.tokens import MAX_BYTES, Refused, check_size
+from diamond.dsl.tokens import MAX_BYTES, check_size
 
 KINDS = (
     (stat.S_ISDIR, "a directory"),

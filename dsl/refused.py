@@ -1,4 +1,4 @@
-"""Refusing the path of an override."""
+"""Giving something up for one reason: a text, or the path of an override."""
 
 from collections.abc import Sequence
 from typing import NoReturn
@@ -9,7 +9,7 @@ from diamond.dsl.suggest import did_you_mean, listed
 
 
 class Refused(Exception):
-    """A path that leads nowhere; carries the diagnostic."""
+    """A text is not read any further, or a path leads nowhere; carries the reason."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         self.diagnostic = diagnostic

@@ -1,4 +1,4 @@
-"""Did-you-mean, and lists as people write them."""
+"""Did-you-mean, lists as people write them, and texts that fit a message."""
 
 import difflib
 from collections.abc import Iterable
@@ -96,3 +96,13 @@ def listed(words: Iterable[str], last: str = "or") -> str:
     if len(quoted) < 2:
         return "".join(quoted)
     return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Cuts a text that is too long for a message.
+
+    Example:
+        >>> shorten("abcdef", 4)
+        'abc…'
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"

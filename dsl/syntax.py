@@ -5,7 +5,8 @@ item      = let | block
 block     = WORD [NAME | over NAME] { statement* }
 statement = NAME = value | link NAME = value, value | call over NAME
 value     = number [unit] | "string" | true | false | auto | name | call
-| value for number steps, then value
+| value for length, then value
+length    = number [unit] | name [unit]
 """
 
 from dataclasses import dataclass
@@ -77,10 +78,22 @@ class CallNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A constant with a unit, `n steps`, as the length of a phase."""
+
+    name: Name
+    unit: Name
+    span: Span
+
+
+Length = Number | Name | Measured
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleNode:
     """`X for N steps, then Y`: values with lengths; the last length is None."""
 
-    phases: tuple[tuple["Value", Number | Name | None], ...]
+    phases: tuple[tuple["Value", Length | None], ...]
     span: Span
 
 

@@ -12,7 +12,9 @@ from diamond.dsl.build_tree import span_of
 from diamond.dsl.diagnostics import Diagnostic
 from diamond.dsl.machine import raw_tokens
 from diamond.dsl.numbers import read_number
+from diamond.dsl.refused import Refused
 from diamond.dsl.source import Source, Span
+from diamond.dsl.suggest import shorten
 
 MAX_BYTES = 2**20
 MAX_TOKENS = 100_000
@@ -25,15 +27,8 @@ FORBIDDEN = re.compile(
     "\u2028\u2029\ud800-\udfff]"  # line breaks of other tools, halves of characters
     "|\r(?!\n)"
 )
+SWALLOW_BREAKS = frozenset({"COMMA", "LPAR", "NEWLINE"})
 CLOSERS = {"RPAR": "LPAR", "RBRACE": "LBRACE"}
-
-
-class Refused(Exception):
-    """The text is not read any further, for the reason in `diagnostic`."""
-
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        self.diagnostic = diagnostic
-        super().__init__(diagnostic.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +198,6 @@ def _is_closed(token: Token) -> bool:
     return len(token) > 1 and token[0] != '"' and token[-1] in ends
 
 
-def shorten(text: str, limit: int = 40) -> str:
-    """Cuts a text that is too long for a message.
-
-    Example:
-        >>> shorten("abcdef", 4)
-        'abc…'
-    """
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def _without_soft_breaks(tokens: list[Token]) -> list[Token]:
     closed = pair_brackets(tokens)
     closed = {a: b for a, b in closed.items() if tokens[a].type == "LPAR"}
@@ -220,7 +205,7 @@ def _without_soft_breaks(tokens: list[Token]) -> list[Token]:
     inside = 0
     for place, token in enumerate(tokens):
         inside = max(inside, closed.get(place, 0))
-        soft = place < inside or (kept and kept[-1].type in ("COMMA", "LPAR"))
+        soft = place < inside or (kept and kept[-1].type in SWALLOW_BREAKS)
         if token.type != "NEWLINE" or not soft:
             kept.append(token)
     return kept

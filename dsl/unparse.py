@@ -5,7 +5,9 @@ from diamond.dsl.syntax import (
     Block,
     Boolean,
     CallNode,
+    Length,
     LinkSetting,
+    Measured,
     Name,
     Number,
     ScheduleNode,
@@ -17,7 +19,7 @@ from diamond.dsl.syntax import (
 )
 
 
-def text_of(value: Value) -> str:
+def text_of(value: Value | Length) -> str:
     """Returns a value as it is written in a scheme.
 
     Example:
@@ -30,6 +32,8 @@ def text_of(value: Value) -> str:
             return value.text
         case Number():
             return f"{value.text} {value.unit}" if value.unit else value.text
+        case Measured():
+            return f"{value.name.text} {value.unit.text}"
         case String():
             return f'"{value.value}"'
         case Boolean():
@@ -43,7 +47,7 @@ def text_of(value: Value) -> str:
             return ", then ".join(phase_text(*phase) for phase in value.phases)
 
 
-def phase_text(value: Value, length: Number | Name | None) -> str:
+def phase_text(value: Value, length: Length | None) -> str:
     """Returns a phase of a schedule, without the `, then` after it."""
     return text_of(value) + (f" for {text_of(length)}" if length else "")
 
@@ -81,4 +85,4 @@ def block_text(block: Block) -> str:
     """Returns a block on one line."""
     statements = (f"{key_of(s)} {rest_of(s)}" for s in block.statements)
     inner = "; ".join(statements)
-    return f"{header_of(block)} {{ {inner} }}" if inner else f"{header_of(block)} {{}}"
+    return f"{header_of(block)} {{ {inner} }}" if inner else f"{header_of(block)} {{ }}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from diamond.dsl.legality.finding import CLAUSES, Finding, Path, phase_path
 from diamond.dsl.vocabulary.consistency import Local, Synchronous
@@ -78,6 +78,32 @@ def _inside_out(tight: Stretch, loose: Stretch) -> Finding:
         "of copies that differ have no common average",
         help=f"swap the two axes in `mesh`, or make `{loose.axis}` synchronous",
         labels=((loose.path, f"`{loose.axis}` is local here"),),
+    )
+
+
+def tight_from_the_start(scheme: Scheme) -> Iterator[Finding]:
+    """No axis turns synchronous after it was local.
+
+    When the copies meet their parameters become equal, but each keeps the state of its
+    own optimizer, and equal gradients would drive them apart again.
+    """
+    for replicas in outermost_first(scheme):
+        for before, after in pairwise(stretches(replicas)):
+            if isinstance(before.rule, Local) and isinstance(after.rule, Synchronous):
+                yield _tight_again(before, after)
+
+
+def _tight_again(before: Stretch, after: Stretch) -> Finding:
+    return Finding(
+        "D049",
+        f"`{after.axis}` turns synchronous at step {after.start}, after `local`: its "
+        "copies have met, but their optimizer states differ, so averaged gradients "
+        "would not keep them equal",
+        after.path,
+        expected="`local`: averaging or resetting the states, `local(state = ...)`, is "
+        "not in this release",
+        help="write `local(every = 1, ...)`, or make `synchronous` the first phase",
+        labels=((before.path, f"`{before.axis}` is local here"),),
     )
 
 

@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     models.dims_divide,
     phases.reached,
     phases.tight_inside_loose,
+    phases.tight_from_the_start,
     periods.nested,
     periods.phase_lengths,
     periods.end_of_run,

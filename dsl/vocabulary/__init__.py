@@ -34,7 +34,6 @@ from diamond.dsl.vocabulary.fields import Auto as Auto
 from diamond.dsl.vocabulary.fields import Phase as Phase
 from diamond.dsl.vocabulary.fields import Scheduled as Scheduled
 from diamond.dsl.vocabulary.fields import Term as Term
-from diamond.dsl.vocabulary.fields import arguments_of as arguments_of
 from diamond.dsl.vocabulary.fields import phases_of as phases_of
 from diamond.dsl.vocabulary.fields import why_not as why_not
 from diamond.dsl.vocabulary.parallelism import Coded as Coded

@@ -78,3 +78,13 @@ BLOCKS = (
         Replicas,
     ),
 )
+
+
+def form_named(word: str) -> BlockForm | None:
+    """Returns the form of the block that a word opens.
+
+    Example:
+        >>> form_named("mesh").body
+        'axes'
+    """
+    return next((form for form in BLOCKS if form.word == word), None)

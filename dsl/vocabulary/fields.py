@@ -117,10 +117,9 @@ def fields_of(term: type) -> Iterator[Field]:
             yield Field(field.name, meaning, field.type, field.default)
 
 
-def arguments_of(term: type) -> Iterator[tuple[str, Argument]]:
-    """Yields the name and the meaning of each argument of a term."""
-    for field in fields_of(term):
-        yield field.name, field.meaning
+def field_of(term: type, name: str) -> Field | None:
+    """Returns an argument of a term by its name."""
+    return next((field for field in fields_of(term) if field.name == name), None)
 
 
 def why_not(value: object, meaning: Argument) -> str | None:

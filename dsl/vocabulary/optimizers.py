@@ -321,3 +321,13 @@ NO_PLAIN_VALUES: dict[str, str] = {
     "init_step": "a pair of a word and a number",
     "seed": "the old name of `key`",
 }
+
+
+def signature_of(name: str) -> Signature | None:
+    """Returns the optimizer or the schedule of a name.
+
+    Example:
+        >>> signature_of("sgd").parameter("lr").name
+        'learning_rate'
+    """
+    return next((one for one in (*OPTIMIZERS, *SCHEDULES) if one.name == name), None)

@@ -85,11 +85,26 @@ SCHEDULES: tuple[Signature, ...] = (
             number("end_value"),
         ),
     ),
-    # From 0 to `peak` over `warmup` steps, then to `end` at the last step.
-    Signature("warmup_cosine", _SHAPE, "diamond"),
-    Signature("warmup_linear", _SHAPE, "diamond"),
-    # From `peak` at the first step to `end` at the last.
-    Signature("cosine", (_SHAPE[0], _SHAPE[2]), "diamond"),
+    Signature(
+        "warmup_cosine",
+        _SHAPE,
+        "diamond",
+        "from 0 to `peak` in `warmup` steps, then along half a cosine to `end` at the "
+        "end of the run",
+    ),
+    Signature(
+        "warmup_linear",
+        _SHAPE,
+        "diamond",
+        "from 0 to `peak` in `warmup` steps, then in a line to `end` at the end of the "
+        "run",
+    ),
+    Signature(
+        "cosine",
+        (_SHAPE[0], _SHAPE[2]),
+        "diamond",
+        "from `peak` along half a cosine to `end` at the end of the run",
+    ),
 )
 
 _SEQUENCE = "it takes a list or a table of values"

@@ -9,7 +9,6 @@ from diamond.dsl.vocabulary import consistency as when
 from diamond.dsl.vocabulary import parallelism as roles
 from diamond.dsl.vocabulary import training, types
 from diamond.dsl.vocabulary.fields import (
-    AUTO,
     Auto,
     Scheduled,
     Term,
@@ -194,5 +193,3 @@ MANY: dict[str, type] = {
     "parallelism": Parallel,
     "replicas": Replicas,
 }
-
-__all__ = ["AUTO", "Scheme"]

@@ -27,6 +27,11 @@ class Parameter:
     alias: str | None = None
     default: Plain = None
 
+    @property
+    def word(self) -> str:
+        """The name that the language writes."""
+        return self.alias or self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -36,11 +41,18 @@ class Signature:
         name: The name in optax, or Diamond's own short form.
         parameters: The arguments, in optax's order.
         home: The module that has it; `diamond` for short forms.
+        doc: One line for the reference page, for what optax does not document.
     """
 
     name: str
     parameters: tuple[Parameter, ...]
     home: Home = "optax"
+    doc: str = ""
+
+    def parameter(self, name: str) -> Parameter | None:
+        """Returns an argument by its name or its short name."""
+        named = (one for one in self.parameters if name in (one.name, one.alias))
+        return next(named, None)
 
 
 def lr(default: float | None = None, kind: Kind = "schedule") -> Parameter:

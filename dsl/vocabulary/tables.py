@@ -97,6 +97,16 @@ FAMILIES: dict[str, tuple[Row, ...]] = {
 }
 
 
+def row_of(word: str, family: str) -> Row | None:
+    """Returns the member of a family that a word names, where there is one.
+
+    Example:
+        >>> row_of("local", "consistency").term.__name__
+        'Local'
+    """
+    return next((row for row in FAMILIES.get(family, ()) if row.name == word), None)
+
+
 def word_of(term: object) -> str:
     """Returns the word in the language for a term.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from diamond.dsl.vocabulary.fields import Term, arg
-from diamond.dsl.vocabulary.optimizers import OPTIMIZERS, SCHEDULES
+from diamond.dsl.vocabulary.optimizers import signature_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,9 @@ class Call:
                     f"`{name}` of `{self.name}` must be a number, a truth value, a "
                     f"string or a call, not {type(value).__name__}"
                 )
-        full = {
-            parameter.alias: parameter.name
-            for signature in (*OPTIMIZERS, *SCHEDULES)
-            for parameter in signature.parameters
-            if signature.name == self.name
-        }
+        signature = signature_of(self.name)
+        full = (
+            {one.alias: one.name for one in signature.parameters} if signature else {}
+        )
         named = tuple((full.get(name, name), value) for name, value in self.arguments)
         object.__setattr__(self, "arguments", named)

@@ -125,6 +125,22 @@ def test_constants_stand_for_any_value() -> None:
     )
 
 
+@pytest.mark.parametrize("length", ["n", "n steps", "n step"])
+def test_a_length_may_be_a_constant_and_its_value_on_the_next_line(length: str) -> None:
+    scheme, _ = load_text(
+        f"""
+        let n = 20 steps
+        mesh {{ host = 2 }}
+        replicas over host {{
+          consistency = synchronous for {length}, then
+            local(every = 5)
+        }}
+        """
+    )
+    rule = scheme.replicas[0].consistency
+    assert rule == Scheduled(((Synchronous(), 20), (Local(every=5), None)))
+
+
 def test_words_of_the_language_go_before_constants() -> None:
     text = (
         "let none = 3; mesh { host = none }; replicas over host { compression = none }"

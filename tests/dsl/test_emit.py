@@ -1,6 +1,4 @@
-"""Schemes and terms as text and as JSON, and back."""
-
-import json
+"""Schemes and terms as text, and back."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 from diamond.dsl.diagnostics import SchemeError
 from diamond.dsl.emit import emit, format_term, parse_term
 from diamond.dsl.load import load_text
-from diamond.dsl.scheme_json import scheme_from_json, scheme_to_json
 from diamond.dsl.vocabulary import (
     AUTO,
     Axis,
@@ -46,36 +43,10 @@ def test_formatted_term_parses_equal(data: st.DataObject) -> None:
     assert parse_term(family, format_term(term)) == term
 
 
-@given(schemes())
-def test_json_reads_back_equal(scheme: Scheme) -> None:
-    data = json.loads(json.dumps(scheme_to_json(scheme)))
-    assert scheme_from_json(data) == scheme
-
-
-def test_json_keeps_auto() -> None:
-    scheme = Scheme("a", replicas=(Replicas("host", compression=AUTO),))
-    assert scheme_from_json(scheme_to_json(scheme)) == scheme
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        {},
-        {"scheme": "a"},
-        scheme_to_json(Scheme("a")) | {"mesh": [{"name": "host"}]},
-        scheme_to_json(Scheme("a")) | {"model": {"term": "nothing", "arguments": {}}},
-        scheme_to_json(Scheme("a")) | {"mesh": [{"name": "host", "size": 0}]},
-        scheme_to_json(Scheme("a")) | {"mesh": 3},
-    ],
-)
-def test_json_that_is_no_scheme(data: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
-        scheme_from_json(data)
-
-
 def test_terms_leave_defaults_out() -> None:
     assert format_term(Local(every=50)) == "local(every = 50)"
     assert format_term(Int8()) == "int8"
+    assert format_term(AUTO) == "auto"
     assert format_term(Local(every=5, outer=Nesterov(lr=0.5))) == (
         "local(every = 5, outer = nesterov(lr = 0.5))"
     )

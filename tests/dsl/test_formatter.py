@@ -100,7 +100,7 @@ CASES = {
     "semicolons": ("scheme x; let a = 1;;", "scheme x\nlet a = 1\n"),
     "short block": ("mesh{a=1;b=2;}", "mesh { a = 1; b = 2 }\n"),
     "block over lines": ("mesh{a=1\n}", "mesh {\n  a = 1\n}\n"),
-    "empty": ("mesh {\n\n}", "mesh {}\n"),
+    "empty": ("mesh {\n\n}", "mesh { }\n"),
     "nothing": ("\n \n", ""),
     "units": ("let a = 1 Gbit / s", "let a = 1 Gbit/s\n"),
     "trailing comma": ("let a = f(x=1,)", "let a = f(x = 1)\n"),

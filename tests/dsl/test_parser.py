@@ -18,6 +18,7 @@ from diamond.dsl.syntax import (
     File,
     Let,
     LinkSetting,
+    Measured,
     Name,
     NamedValue,
     Number,
@@ -46,7 +47,10 @@ replicas over site {
     every = 50,
     outer = nesterov(momentum = auto),
   ) for n,
-  then none
+  then none for n steps, then
+
+    # and then
+    none
   compression = int4(feedback = true)
 }
 """
@@ -94,6 +98,7 @@ def test_reads_the_whole_language():
         (
             (name("synchronous"), number(500, "steps", "500")),
             (local, name("n")),
+            (name("none"), Measured(name("n"), name("steps"), NOWHERE)),
             (name("none"), None),
         ),
         NOWHERE,
@@ -369,6 +374,7 @@ PIECES = [
     *("let", "scheme", "link", "over", "for", "then", "auto", "true", "x", "y"),
     *("1", "1e400", "30 ms", "30ms", "0x1", ' "a" ', "“a”", "f(", "a = ", "# c\n"),
     *("b = 2\n", "x over y\n", "a for 3 steps, then b", "replicas over site {\n"),
+    *(" for n steps", ", then", ", then\n", "hardware {", "x = 1, 2"),
 ]
 
 

@@ -14,6 +14,7 @@ from diamond.dsl.syntax import (
     File,
     Let,
     LinkSetting,
+    Measured,
     Name,
     NamedValue,
     Number,
@@ -63,6 +64,10 @@ strings = st.text(
 booleans = st.booleans().map(lambda value: Boolean(value, NOWHERE))
 
 
+measured = st.builds(Measured, names, names, st.just(NOWHERE))
+lengths = st.one_of(numbers(), names, measured)
+
+
 def calls(values: st.SearchStrategy[Any]) -> st.SearchStrategy[CallNode]:
     arguments = st.builds(NamedValue, names, values, st.just(NOWHERE))
     several = st.lists(arguments, max_size=3).map(tuple)
@@ -72,7 +77,7 @@ def calls(values: st.SearchStrategy[Any]) -> st.SearchStrategy[CallNode]:
 @st.composite
 def schedules(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> ScheduleNode:
     inner = values.filter(lambda value: not isinstance(value, ScheduleNode))
-    phases = draw(st.lists(st.tuples(inner, numbers() | names), min_size=1, max_size=3))
+    phases = draw(st.lists(st.tuples(inner, lengths), min_size=1, max_size=3))
     return ScheduleNode((*phases, (draw(inner), None)), NOWHERE)
 
 
@@ -144,12 +149,15 @@ class Writer:
                 self.value(v) + phase_text(v, length).removeprefix(text_of(v))
                 for v, length in value.phases
             ]
-            return self.after_commas(phases, " then ")
+            return self.after_commas(phases, "then")
         return text_of(value)
 
     def after_commas(self, parts: list[str], word: str = "") -> str:
-        rest = (f",{self.gap(lines=True)}{word}{part}" for part in parts[1:])
-        return parts[0] + "".join(rest)
+        written = parts[0]
+        for part in parts[1:]:
+            written += f",{self.gap(lines=True)}{word}"
+            written += f" {self.gap(lines=True)}{part}" if word else part
+        return written
 
     def call(self, call: CallNode) -> str:
         arguments = [

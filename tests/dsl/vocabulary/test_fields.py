@@ -23,10 +23,10 @@ from diamond.dsl.vocabulary import (
     Scheme,
     Synchronous,
     Train,
-    arguments_of,
     phases_of,
     word_of,
 )
+from diamond.dsl.vocabulary.fields import fields_of
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_words_of_a_family_differ_and_are_documented(family: str) -> None:
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         assert row.term.__doc__
-        assert all(meaning.doc for _, meaning in arguments_of(row.term))
+        assert all(field.meaning.doc for field in fields_of(row.term))
 
 
 def test_the_word_of_a_term() -> None:
