@@ -7,6 +7,7 @@ from diamond.dsl import syntax, units
 from diamond.dsl.check_context import Context, Where
 from diamond.dsl.check_terms import read_value
 from diamond.dsl.diagnostics import SchemeError
+from diamond.dsl.formatter import format_text
 from diamond.dsl.fragments import parse_statement
 from diamond.dsl.source import Source
 from diamond.dsl.vocabulary.fields import Argument, Field, fields_of
@@ -17,7 +18,7 @@ from diamond.dsl.vocabulary.training import Call
 
 
 def emit(scheme: Scheme) -> str:
-    """Writes a scheme as canonical text, which loads back equal.
+    """Writes a scheme as `fmt` would leave it; the text loads back equal.
 
     Arguments at their defaults are left out.
 
@@ -47,7 +48,7 @@ def emit(scheme: Scheme) -> str:
         blocks.append(_block("parallelism", laid))
     for replicas in scheme.replicas:
         blocks.append(_block(f"replicas over {replicas.axis}", _settings(replicas)))
-    return "\n".join(blocks)
+    return format_text(Source(scheme.name, "\n".join(blocks)))
 
 
 def _block(head: str, statements: list[str]) -> str:
