@@ -40,13 +40,18 @@ def _part(plan: Plan, exchange: Exchange) -> Part:
         axis=agreement.axis,
         size=plan.axis(agreement.axis).size,
         codec=codec_of(agreement.compression),
+        route=exchange.route,
     )
-    rule = rule_of(agreement.consistency, is_exact=_is_exact(plan, agreement))
+    rule = rule_of(
+        agreement.consistency,
+        is_exact=codec_of(agreement.compression).is_exact,
+        has_anchor=not _are_exact(plan, agreement),
+    )
     return Part(exchange, rule, mixer, clause_key(agreement))
 
 
-def _is_exact(plan: Plan, agreement: Agreement) -> bool:
-    """Whether every mean of a clause is exact: its agreements share the rule."""
+def _are_exact(plan: Plan, agreement: Agreement) -> bool:
+    """Whether every mean of a clause is exact: its agreements share the state."""
     key = clause_key(agreement)
     mates = [each for each in plan.agreements if clause_key(each) == key]
     return all(codec_of(each.compression).is_exact for each in mates)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from diamond.compiler.compat import make_mesh
 from diamond.compiler.executables import BatchShapes
@@ -41,7 +40,8 @@ def build(
         mesh_text = " x ".join(f"{axis.name} {axis.size}" for axis in plan.axes)
         raise ValueError(
             f"the mesh ({mesh_text}) needs {plan.members} devices, "
-            f"but there are {len(found)}"
+            f"but there are {len(found)}; for virtual ones on a CPU, set XLA_FLAGS="
+            f"--xla_force_host_platform_device_count={plan.members} before jax starts"
         )
     sizes = tuple(axis.size for axis in plan.axes) or (1,)
     names = tuple(axis.name for axis in plan.axes) or ("device",)
@@ -99,7 +99,7 @@ def _path(path: tuple[Any, ...]) -> str:
 
 def _bytes(tree: Any) -> int:
     leaves = jax.tree.leaves(tree)
-    return sum(int(leaf.size) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+    return sum(int(leaf.size) * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _flops(task: Task, params: Any, share: Any) -> float | None:

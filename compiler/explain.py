@@ -21,8 +21,9 @@ def explain(plan: Plan) -> str:
 
 
 def _head(plan: Plan) -> str:
+    devices = "1 device" if plan.members == 1 else f"{plan.members} devices"
     return (
-        f"{plan.name}: {plan.members} devices, {plan.steps:,} steps "
+        f"{plan.name}: {devices}, {plan.steps:,} steps "
         f"of {plan.batch:,} examples, {plan.precision}"
     )
 

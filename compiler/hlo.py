@@ -1,4 +1,9 @@
-"""Reading collectives out of compiled HLO text."""
+"""Reading collectives out of compiled HLO text.
+
+What is not understood is never passed over: a collective of a kind that no plan has,
+one whose groups are not those of whole mesh axes, or one in a loop or a branch, comes
+out with a mark that makes the certificate fail.
+"""
 
 import re
 from typing import NamedTuple
@@ -7,12 +12,19 @@ import numpy as np
 
 from diamond.compiler.plan import Message
 
-_KINDS = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
+_KINDS = (
+    "all-reduce|all-gather|ragged-all-to-all|all-to-all|reduce-scatter"
+    "|collective-permute|collective-broadcast|send|recv|infeed|outfeed"
+)
 _LINE = re.compile(rf"= (?P<result>.*?) (?P<kind>{_KINDS})(?P<start>-start)?\(")
 _ARRAY = re.compile(r"\b([a-z]+[0-9]+[a-z0-9]*|pred)\[([0-9,]*)\]")
 _LISTED = re.compile(r"replica_groups=\{(\{[0-9,]*\}(?:,\{[0-9,]*\})*)?\}")
 _IOTA = re.compile(r"replica_groups=\[([0-9,]+)\]<=\[([0-9,]+)\](?:T\(([0-9,]+)\))?")
 _NAMED = re.compile(r"replica_groups=mesh\[[^\]]*\]\s*\{([^}]*)\}")
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
+_CALLED = re.compile(r"(\w+)=\{?(%[\w.\-]+(?:, ?%[\w.\-]+)*)\}?")
+_REPEATS = {"body", "condition", "branch_computations", "true_computation"}
+_REPEATS |= {"false_computation"}
 _SCOPE = re.compile(r"diamond:([^/\"]+)")
 
 Groups = frozenset[frozenset[int]]
@@ -23,7 +35,8 @@ class Collective(NamedTuple):
 
     Attributes:
         exchange: Name of the exchange whose scope it was traced in, or None.
-        axes: Mesh axes it crosses, outermost first.
+        axes: Mesh axes it crosses, outermost first; `part of` them where a group is
+            not a whole one, `a loop over` them where it may happen more than once.
         messages: What one device puts in: one message an element type.
         line: The line of HLO.
     """
@@ -41,8 +54,47 @@ def collectives_of(text: str, axes: dict[str, int]) -> tuple[Collective, ...]:
         text: The module's text.
         axes: Sizes of the mesh axes, outermost first.
     """
-    found = (_read(line, axes) for line in text.splitlines())
-    return tuple(each for each in found if each is not None and each.axes)
+    found: list[Collective] = []
+    repeated = _repeated(text)
+    for name, lines in _computations(text).items():
+        inside = [each for line in lines if (each := _read(line, axes)) is not None]
+        if name in repeated:
+            inside = [_marked(each, "a loop over") for each in inside]
+        found += [each for each in inside if each.axes]
+    return tuple(found)
+
+
+def _marked(collective: Collective, mark: str) -> Collective:
+    axes = collective.axes
+    return collective._replace(axes=(f"{mark} {' x '.join(axes)}",) if axes else ())
+
+
+def _computations(text: str) -> dict[str, list[str]]:
+    """Returns the lines of each computation of a module, by its name."""
+    found: dict[str, list[str]] = {"": []}
+    name = ""
+    for line in text.splitlines():
+        head = _COMPUTATION.match(line)
+        name = head["name"] if head else name
+        found.setdefault(name, []).append(line)
+    return found
+
+
+def _repeated(text: str) -> frozenset[str]:
+    """Returns the computations that run in a loop or a branch, at any depth."""
+    calls: dict[str, set[str]] = {}
+    repeated: set[str] = set()
+    for name, lines in _computations(text).items():
+        for how, names in _CALLED.findall("\n".join(lines)):
+            called = set(re.findall(r"%([\w.\-]+)", names))
+            calls.setdefault(name, set()).update(called)
+            repeated |= called if how in _REPEATS else set()
+    waiting = list(repeated)
+    while waiting:
+        inner = calls.get(waiting.pop(), set()) - repeated
+        repeated |= inner
+        waiting += inner
+    return frozenset(repeated)
 
 
 def _read(line: str, axes: dict[str, int]) -> Collective | None:
@@ -50,7 +102,7 @@ def _read(line: str, axes: dict[str, int]) -> Collective | None:
     if match is None:
         return None
     crossed = _axes_crossed(line, axes)
-    size = int(np.prod([axes[name] for name in crossed], dtype=int))
+    size = int(np.prod([axes.get(name, 1) for name in crossed], dtype=int))
     kind = match["kind"]
     messages = tuple(
         Message(kind, dtype, elements)  # type: ignore[arg-type]
@@ -79,15 +131,32 @@ def _axes_crossed(line: str, axes: dict[str, int]) -> tuple[str, ...]:
     """Returns the mesh axes whose members talk in a collective."""
     named = _NAMED.search(line)
     if named:
-        words = re.findall(r"'([^']+)'", named[1])
-        return tuple(name for name in axes if name in words and axes[name] > 1)
+        return _named_axes(named[1], axes)
     groups = _groups(line, int(np.prod(list(axes.values()), dtype=int)))
     sizes = tuple(axes.values())
     crossed: set[int] = set()
     for group in groups:
         places = np.array([np.unravel_index(member, sizes) for member in group])
         crossed |= {dim for dim in range(len(sizes)) if len(set(places[:, dim])) > 1}
-    return tuple(name for dim, name in enumerate(axes) if dim in crossed)
+    names = tuple(name for dim, name in enumerate(axes) if dim in crossed)
+    is_whole = "source_target_pairs" in line or groups == _whole(sizes, crossed)
+    return names if is_whole or not names else (f"part of {' x '.join(names)}",)
+
+
+def _named_axes(text: str, axes: dict[str, int]) -> tuple[str, ...]:
+    words = re.findall(r"'([^']+)'", text)
+    names = tuple(name for name in axes if name in words and axes[name] > 1)
+    is_whole = re.fullmatch(r"\s*'[^']+'(\s*,\s*'[^']+')*\s*", text) is not None
+    return names if is_whole or not names else (f"part of {' x '.join(names)}",)
+
+
+def _whole(sizes: tuple[int, ...], crossed: set[int]) -> Groups:
+    """Returns the groups of devices that differ along some dims only."""
+    ids = np.arange(int(np.prod(sizes, dtype=int))).reshape(sizes)
+    order = [d for d in range(len(sizes)) if d not in crossed] + sorted(crossed)
+    size = int(np.prod([sizes[d] for d in crossed], dtype=int))
+    rows = ids.transpose(order).reshape(-1, size)
+    return frozenset(frozenset(map(int, row)) for row in rows)
 
 
 def _groups(line: str, devices: int) -> Groups:

@@ -31,7 +31,7 @@ def print_plan(plan: Plan) -> str:
     """Returns a plan's text; equal plans have equal texts.
 
     Example:
-        >>> print(print_plan(Plan("tiny", 10, 8, "fp32", "sgd(learning_rate = 1)")))
+        >>> print(print_plan(Plan("tiny", 10, 8, "fp32", "sgd(lr = 1)")))
         plan name="tiny" steps=10 batch=8 precision="fp32" ...
     """
     return "\n".join(_lines("plan", plan_to_data(plan), 0)) + "\n"

@@ -65,31 +65,29 @@ class Program:
             The next state, and `loss`: one loss a member, with one dim an axis.
 
         Raises:
-            ValueError: If the batch does not have the shapes the program was
-                compiled for.
+            ValueError: If the batch does not have the shapes and types that the
+                program was compiled for, or the state was used up before.
         """
         done, arrays = int(state.step), Arrays(*state[1:])
+        _check_alive(arrays)
+        placed = self.shard(batch)
+        run = self.executables.step(due_at(self.plan, done))
         begun = clauses_begun(self.plan, done)
         if begun:
             arrays = self.executables.rebase(arrays, begun)
-        run = self.executables.step(due_at(self.plan, done))
-        arrays, loss = run(arrays, self.shard(batch))
+        arrays, loss = run(arrays, placed)
         return State(np.asarray(done + 1, np.int32), *arrays), {"loss": loss}
 
     def shard(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Puts a global batch on the devices, each member's share on its own.
 
         Raises:
-            ValueError: If an array is missing, unknown, or has another shape.
+            ValueError: If an array is missing, unknown, or has another shape or a
+                type that cannot be cast to the expected one without changing its kind.
         """
         expected = self.executables.batch
         _check_batch(batch, expected)
-        arrays = {
-            name: batch[name]
-            if isinstance(batch[name], jax.Array)
-            else np.asarray(batch[name], shape.dtype)
-            for name, shape in expected.items()
-        }
+        arrays = {name: _typed(name, batch[name], e) for name, e in expected.items()}
         placed: dict[str, jax.Array] = jax.device_put(
             arrays, self.executables.batch_sharding
         )
@@ -102,6 +100,16 @@ class Program:
     def params(self, state: State) -> Params:
         """Returns the parameters: the mean of the copies where they differ."""
         return self.executables.consolidate(state.params)
+
+    def model(self, state: State) -> Any:
+        """Returns the model with the state's parameters, such as an nnx module.
+
+        Raises:
+            ValueError: If the task does not know how to make one.
+        """
+        if self.task.module is None:
+            raise ValueError("this task has no model to put parameters into")
+        return self.task.module(self.params(state))
 
     def member_params(self, state: State, member: int) -> Params:
         """Returns one member's copy of the parameters, on the host.
@@ -122,7 +130,11 @@ class Program:
         Args:
             state: The state; it stays usable.
             data: Arrays with the examples as their first dim.
+
+        Raises:
+            ValueError: If there is no example, or arrays differ in their number.
         """
+        _check_examples(data, self.executables.batch)
         params = self.params(state)
         size, chunk = len(next(iter(data.values()))), self.plan.batch
         sums: dict[str, float] = {}
@@ -154,13 +166,44 @@ class Program:
         return certify(self.plan, {due: self.executables.step(due) for due in variants})
 
 
-def _check_batch(
-    batch: Mapping[str, Any], expected: Mapping[str, jax.ShapeDtypeStruct]
-) -> None:
+def _check_alive(arrays: Arrays) -> None:
+    if any(leaf.is_deleted() for leaf in jax.tree.leaves(arrays)):
+        raise ValueError(
+            "this state was used up by an earlier `step`: go on from the state that "
+            "it returned"
+        )
+
+
+def _typed(name: str, array: Any, expected: jax.ShapeDtypeStruct) -> Any:
+    found = array.dtype if isinstance(array, jax.Array) else np.asarray(array).dtype
+    if found == expected.dtype:
+        return array
+    if not jax.numpy.can_cast(found, expected.dtype, casting="same_kind"):
+        raise ValueError(
+            f"`{name}` of the batch has type {found}, the program was compiled for "
+            f"{expected.dtype}"
+        )
+    return np.asarray(array).astype(expected.dtype)
+
+
+def _check_examples(data: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    _check_names(data, expected)
+    sizes = {name: len(array) for name, array in data.items()}
+    if len(set(sizes.values())) != 1 or 0 in sizes.values():
+        raise ValueError(f"each array needs as many examples, one at least: {sizes}")
+
+
+def _check_names(batch: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     if set(batch) != set(expected):
         raise ValueError(
             f"the batch has {sorted(batch)}, the program expects {sorted(expected)}"
         )
+
+
+def _check_batch(
+    batch: Mapping[str, Any], expected: Mapping[str, jax.ShapeDtypeStruct]
+) -> None:
+    _check_names(batch, expected)
     for name, shape in expected.items():
         if np.shape(batch[name]) != shape.shape:
             raise ValueError(

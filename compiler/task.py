@@ -22,6 +22,8 @@ class Task(NamedTuple):
         report: Means of what `measure` gives -> the metrics that people read, such
             as `accuracy` or `perplexity`.
         optimizer: An optax transformation.
+        module: Parameters -> the model that holds them, to call or to export; None
+            where there is no such thing.
         optimizer_text: What plans call it; the scheme's own words where None.
         dims: Parameters' tree with a tuple of logical dim names a leaf, such as
             `("embed", "mlp")`; None where no names are known.
@@ -33,4 +35,5 @@ class Task(NamedTuple):
     report: Callable[[dict[str, float]], dict[str, float]]
     optimizer: optax.GradientTransformation
     dims: Any
+    module: Callable[[Params], Any] | None = None
     optimizer_text: str | None = None

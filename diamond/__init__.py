@@ -38,20 +38,31 @@ if TYPE_CHECKING:
     from diamond.api import compile as compile
     from diamond.api import load as load
     from diamond.api import open_data as open_data
+    from diamond.api import restore as restore
+    from diamond.api import run as run
     from diamond.compiler.certify import Certificate as Certificate
     from diamond.compiler.certify import CertificateError as CertificateError
     from diamond.compiler.program import Program as Program
     from diamond.compiler.state import State as State
 
+_HIDDEN = {"TYPE_CHECKING", "Any", "importlib"}
 _HEAVY = {
     "compile": "diamond.api",
     "load": "diamond.api",
     "open_data": "diamond.api",
+    "restore": "diamond.api",
+    "run": "diamond.api",
     "Certificate": "diamond.compiler.certify",
     "CertificateError": "diamond.compiler.certify",
     "Program": "diamond.compiler.program",
     "State": "diamond.compiler.state",
 }
+
+
+def __dir__() -> list[str]:
+    """Lists the public names, those that are imported late among them."""
+    own = [name for name in globals() if name[0] != "_" and name not in _HIDDEN]
+    return sorted({*own, *_HEAVY, "exchange"})
 
 
 def __getattr__(name: str) -> Any:

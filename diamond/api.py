@@ -12,11 +12,17 @@ from flax import nnx
 
 from diamond.compiler.build import build
 from diamond.compiler.program import Program
+from diamond.compiler.state import State
 from diamond.dsl.diagnostics import Diagnostic
 from diamond.dsl.load import load_scheme, verify_scheme
 from diamond.dsl.vocabulary import Scheme
+from diamond.runtime.checkpoints import CheckpointStore
 from diamond.runtime.data import Dataset
 from diamond.runtime.data import open_data as open_term
+from diamond.runtime.folder import RunFolder
+from diamond.runtime.loop import Result
+from diamond.runtime.progress import Silent
+from diamond.runtime.session import open_session, run_session
 from diamond.runtime.tasks import make_task
 
 
@@ -123,6 +129,66 @@ def open_data(scheme: Scheme, root: str | Path = ".") -> Dataset:
     return open_term(scheme.data, Path(root), scheme.train.seed, scheme.model)
 
 
+def run(
+    scheme: Scheme, out: str | Path, root: str | Path = ".", engine: str = "mesh"
+) -> Result:
+    """Trains a scheme in a run folder, or goes on where the folder stands.
+
+    What `diamondc run` does: checkpoints, metrics, evaluation.
+
+    Args:
+        scheme: The scheme; it names model and data.
+        out: The run folder.
+        root: Folder under which the scheme's data files lie.
+        engine: `mesh` or `reference`.
+
+    Raises:
+        diamond.SchemeError: If clauses of the scheme exclude each other.
+        diamond.runtime.failures.Failure: If the folder, the data or the devices do
+            not fit, or training stops being finite.
+
+    Example:
+        >>> import tempfile, diamond
+        >>> scheme = diamond.Scheme(
+        ...     "tiny", diamond.Mlp(width=8), diamond.Digits(), diamond.Train(steps=2))
+        >>> result = diamond.run(scheme, tempfile.mkdtemp() + "/run")
+        >>> result.steps
+        2
+    """
+    _warn(verify_scheme(scheme))
+    session = open_session(scheme, Path(root), engine=engine)
+    return run_session(session, Path(out), engine, Silent())
+
+
+def restore(program: Program, out: str | Path) -> State:
+    """Returns the newest state that a run folder holds.
+
+    Args:
+        program: A program of the run's scheme, on any devices of the same mesh.
+        out: The run folder.
+
+    Raises:
+        ValueError: If the folder holds no complete checkpoint.
+
+    Example:
+        >>> import tempfile, diamond
+        >>> scheme = diamond.Scheme(
+        ...     "tiny", diamond.Mlp(width=8), diamond.Digits(), diamond.Train(steps=2))
+        >>> out = tempfile.mkdtemp() + "/run"
+        >>> _ = diamond.run(scheme, out)
+        >>> program = diamond.compile(scheme)
+        >>> model = program.model(diamond.restore(program, out))
+        >>> model(jax.numpy.zeros((1, 8, 8, 1))).shape
+        (1, 10)
+    """
+    store = CheckpointStore(RunFolder(Path(out)).checkpoints)
+    step = store.latest()
+    if step is None:
+        raise ValueError(f"{out} holds no complete checkpoint")
+    state: State = store.restore(step, program.abstract_state)
+    return state
+
+
 def _warn(found: Sequence[Diagnostic]) -> None:
     for one in found:
         text = one.message if one.help is None else f"{one.message}: {one.help}"
@@ -143,6 +209,12 @@ def _data_of(
 
 def _shapes_of(batch: Mapping[str, Any] | None) -> dict[str, jax.ShapeDtypeStruct]:
     assert batch is not None
+    sizes = {name: np.shape(array)[:1] for name, array in batch.items()}
+    if len(set(sizes.values())) != 1 or set(sizes.values()) <= {(), (0,)}:
+        raise ValueError(
+            "a batch needs arrays with the same number of examples, one at least, as "
+            f"their first dim, not {sizes}"
+        )
     return {
         name: jax.ShapeDtypeStruct(
             np.shape(array),

@@ -18,6 +18,7 @@ import numpy as np
 from diamond.dsl.vocabulary import NoCompression, Scheme, phases_of
 from tests.conversion import Pair, converted, placed
 
+LEAST_SCALE = 0.02
 BatchAt = Callable[[int], Mapping[str, Any]]
 
 
@@ -42,13 +43,20 @@ def follow(pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float) -> No
 
 
 def shadow(pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float) -> Count:
-    """Takes each step of the reference with the program, from the same state."""
+    """Takes each step of the reference with the program, from the same state.
+
+    All of the state is compared: parameters, optimizer, anchors, what codecs lost. A
+    displacement is a small difference of parameters, so its last bits are theirs: it
+    is compared relative to 2 % of the largest parameter where that is more.
+    """
     truth = pair.engine.init(jax.random.key(0))
     entries = beyond = 0
     for step in range(steps):
         state, _ = pair.program.step(placed(pair, truth), batch_at(step))
         truth, _ = pair.engine.step(truth, batch_at(step))
-        for distance in _distances(state.params, converted(pair, truth).params):
+        expected = converted(pair, truth)
+        least = LEAST_SCALE * max(map(_largest, jax.tree.leaves(expected.params)))
+        for distance in _distances(state[1:], expected[1:], least):
             entries += distance.size
             beyond += int((distance > tolerance).sum())
     return Count(entries, beyond)
@@ -64,9 +72,13 @@ def is_unrounded(scheme: Scheme) -> bool:
     return all(isinstance(codec, NoCompression) for codec in codecs)
 
 
-def _distances(found: Any, expected: Any) -> Iterator[np.ndarray]:
+def _largest(array: Any) -> float:
+    return float(np.abs(np.asarray(array, np.float64)).max())
+
+
+def _distances(found: Any, expected: Any, least: float = 1e-30) -> Iterator[np.ndarray]:
     pairs = zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
     for mine, truth in pairs:
         a, b = np.asarray(mine, np.float64), np.asarray(truth, np.float64)
         assert np.isfinite(b).all()
-        yield np.abs(a - b) / max(np.abs(b).max(), 1e-30)
+        yield np.abs(a - b) / max(_largest(b), least)

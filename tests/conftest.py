@@ -1,6 +1,7 @@
 """What every test shares: eight virtual devices, and golden files."""
 
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,12 @@ settings.load_profile("diamond")
 
 # Before anything imports jax.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+flags = ["--xla_force_host_platform_device_count=8"]
+if platform.machine() == "x86_64":
+    # Without fused multiply-adds two correct programs agree to the last bit, so that
+    # they also agree on which side of a rounding boundary a value lies.
+    flags.append("--xla_cpu_max_isa=AVX")
+os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -35,6 +35,7 @@ STEPS = 50
 NAMES = ("site", "host", "chip")
 NARROW_TYPES = ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2")
 BLOCKS = (4, 8, 16, 32)
+SIZES = (1, 2, 3, 4, 5, 6, 8)
 OPTIMIZERS = (
     Call("sgd", (("learning_rate", 0.03),)),
     Call("sgd", (("learning_rate", 0.005), ("momentum", 0.9))),
@@ -303,6 +304,12 @@ def tiny_task(precision: str = "fp32", optimizer: Call = OPTIMIZERS[0]) -> Task:
 def task_of(scheme: Scheme) -> Task:
     """Returns the tiny task with a scheme's precision and optimizer."""
     return tiny_task(scheme.train.precision, scheme.train.optimizer)
+
+
+def examples_of(scheme: Scheme) -> int:
+    """Returns a number of examples that divides among a scheme's members."""
+    members = int(np.prod([axis.size for axis in scheme.mesh], dtype=int))
+    return 16 if 16 % members == 0 else 2 * members
 
 
 def tiny_batch(step: int, examples: int = 16) -> dict[str, np.ndarray]:

@@ -46,13 +46,11 @@ class Mixer(NamedTuple):
     Attributes:
         init: Values' tree -> the mixer's state on one device.
         mean: (values, state) -> (their mean over the axis, state).
-        is_exact: Whether nothing but rounding is lost.
         equations: The mean `{y}` of `{x}` in symbols.
     """
 
     init: Callable[[Tree], State]
     mean: Callable[[Tree, State], tuple[Tree, State]]
-    is_exact: bool
     equations: tuple[str, ...]
 
 

@@ -11,6 +11,10 @@ parameters to parameters:
     params = optax.apply_updates(params, updates)
     params, c = local.update(params, c)
 
+So a synchronous exchange may stand in `optax.chain` and a local one may not. Of two
+nested local exchanges the inner one does not learn where the outer one put the copies;
+where anchors matter (a rounding codec, `Nesterov`), compile a scheme instead.
+
 `init` belongs inside `shard_map` too, or outside with `size` given. What a codec lost
 differs from device to device, so the state is kept sharded over the axis.
 """
@@ -112,7 +116,13 @@ def _transformation(
     def update(
         values: Tree, state: ExchangeState, params: Tree = None, **extra: Any
     ) -> tuple[Tree, ExchangeState]:
-        del params, extra
+        del extra
+        if rule.subject == "parameters" and params is not None:
+            raise ValueError(
+                "a local exchange takes and returns parameters, so it cannot stand in "
+                "`optax.chain`: apply the updates, then call "
+                "`params, state = exchange.update(params, state)`"
+            )
         updates = state.updates + 1
         if rule.every == 1:
             values, state = _meet(values, state, rule, mixer())

@@ -7,7 +7,7 @@ import jax
 from diamond.compiler.build import build
 from diamond.compiler.program import Program
 from diamond.dsl.vocabulary import Axis, Replicas, Scheme, Train
-from tests.schemes import task_of, tiny_batch
+from tests.schemes import examples_of, task_of, tiny_batch
 
 
 def scheme_over(*axes: tuple[int, Any, Any], steps: int = 12) -> Scheme:
@@ -28,6 +28,6 @@ def program_of(scheme: Scheme) -> Program:
     """Compiles a scheme for the tiny task."""
     shapes = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype)
-        for name, array in tiny_batch(0).items()
+        for name, array in tiny_batch(0, examples_of(scheme)).items()
     }
     return build(scheme, task_of(scheme), shapes)

@@ -70,3 +70,21 @@ def test_a_collective_that_no_exchange_planned_is_an_error(program) -> None:
     stray = jax.jit(body).lower(jax.numpy.ones(8)).compile()
     with pytest.raises(CertificateError, match="no exchange"):
         certify(program.plan, {frozenset(): stray})
+
+
+def test_a_collective_in_a_loop_is_an_error(program) -> None:
+    spec = jax.sharding.PartitionSpec(("host", "chip"))
+
+    def many(x):
+        def once(_, y):
+            return jax.lax.psum(y, "chip") * 0.25
+
+        with jax.named_scope("diamond:chip.gradients"):
+            return jax.lax.fori_loop(0, 50, once, x)
+
+    body = jax.shard_map(
+        many, mesh=program.mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
+    looped = jax.jit(body).lower(jax.numpy.ones(8)).compile()
+    with pytest.raises(CertificateError, match="a loop over chip"):
+        certify(program.plan, {frozenset(): looped})

@@ -76,3 +76,45 @@ def test_permutes_name_the_axes_of_their_pairs() -> None:
     pairs = "source_target_pairs={{0,1},{1,2},{2,3},{3,0}}"
     [found] = collectives_of(f"%r = f32[8]{{0}} collective-permute(%p), {pairs}", AXES)
     assert found.axes == ("chip",)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "replica_groups={{0,1},{2,3},{4,5},{6,7}}",
+        "replica_groups={{0,1,2,3}}",
+        "replica_groups=[4,2]<=[8]",
+        "replica_groups=mesh['site'=2,'chip'=4] {'chip':(1)2}",
+    ],
+)
+def test_a_group_that_is_not_a_whole_axis_is_marked(groups: str) -> None:
+    [found] = collectives_of(f"%r = f32[8]{{0}} all-reduce(%p), {groups}", AXES)
+    assert found.axes == ("part of chip",)
+
+
+@pytest.mark.parametrize("kind", ["collective-broadcast", "ragged-all-to-all", "send"])
+def test_kinds_that_no_plan_has_are_seen(kind: str) -> None:
+    [found] = collectives_of(f"%r = f32[8]{{0}} {kind}(%p), {CHIP}", AXES)
+    assert found.messages[0].kind == kind
+
+
+LOOP = """
+%body.1 (p: f32[8]) -> f32[8] {
+  %c = f32[8]{0} call(%p), to_apply=%inner.2
+}
+%inner.2 (p: f32[8]) -> f32[8] {
+  %r = f32[8]{0} all-reduce(%p), replica_groups={{0,1,2,3},{4,5,6,7}}, to_apply=%add
+}
+%once.3 (p: f32[8]) -> f32[8] {
+  %r = f32[8]{0} all-reduce(%p), replica_groups={{0,4},{1,5},{2,6},{3,7}}, to_apply=%add
+}
+ENTRY %main (p: f32[8]) -> f32[8] {
+  %w = f32[8]{0} while(%p), condition=%cond.4, body=%body.1
+  %o = f32[8]{0} call(%w), to_apply=%once.3
+}
+"""
+
+
+def test_a_collective_in_a_loop_is_marked_at_any_depth() -> None:
+    found = {each.axes for each in collectives_of(LOOP, AXES)}
+    assert found == {("a loop over chip",), ("site",)}

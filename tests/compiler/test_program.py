@@ -110,3 +110,36 @@ def test_too_few_devices_and_odd_batches_are_refused_with_the_numbers() -> None:
     }
     with pytest.raises(ValueError, match=r"a batch of 18 .* 8 members .* 16 or 24"):
         build(scheme, task_of(scheme), odd)
+
+
+def test_a_state_is_used_up_once(program) -> None:
+    state = program.init(jax.random.key(0))
+    program.step(state, tiny_batch(0))
+    with pytest.raises(ValueError, match="used up"):
+        program.step(state, tiny_batch(0))
+
+
+def test_a_refused_batch_leaves_the_state_usable(program) -> None:
+    state, _ = _run(program, program.init(jax.random.key(0)), 3)
+    with pytest.raises(ValueError, match="shape"):
+        program.step(state, tiny_batch(3, examples=8))
+    assert np.isfinite(program.evaluate(state, tiny_batch(3))["loss"])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, jax.numpy.asarray])
+def test_a_batch_is_never_cast_to_another_kind(program, convert) -> None:
+    state = program.init(jax.random.key(0))
+    wrong = {**tiny_batch(0), "y": convert(np.ones((16, 3), np.complex64))}
+    with pytest.raises(ValueError, match="`y` of the batch has type complex64"):
+        program.step(state, wrong)
+
+
+def test_evaluation_refuses_what_it_cannot_count(program) -> None:
+    state = program.init(jax.random.key(0))
+    data = tiny_batch(0)
+    with pytest.raises(ValueError, match="as many examples"):
+        program.evaluate(state, {**data, "y": data["y"][:5]})
+    with pytest.raises(ValueError, match="one at least"):
+        program.evaluate(state, {name: array[:0] for name, array in data.items()})
+    with pytest.raises(ValueError, match="the batch has"):
+        program.evaluate(state, {})

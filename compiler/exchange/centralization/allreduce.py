@@ -5,7 +5,7 @@
 with e = 0 unless the codec keeps feedback. Three routes, of which the plan takes the
 one that sends least:
 
-* sum: an exact codec's values are divided by N and added on the way;
+* sum: an exact codec's values are multiplied by 1/N and added on the way;
 * gather: everyone sends its payload to all and averages what it decodes;
 * two phases: the vector is cut into N chunks; member j averages everyone's chunk j,
   adds what its own code lost the last time, encodes again and sends it to all:
@@ -32,6 +32,8 @@ from diamond.compiler.exchange.bucket import Bucket, bucket_of, pack, shapes_of,
 from diamond.compiler.exchange.contract import Codec, Mixer, Tree, Way
 from diamond.compiler.plan import Message, Route
 
+MOST_UNROLLED = 16
+
 
 class Feedback(NamedTuple):
     """What codes lost: `worker` is `[n]`, `server` is `[n / N]`; None where unused."""
@@ -40,17 +42,20 @@ class Feedback(NamedTuple):
     server: jax.Array | None
 
 
-def allreduce(*, axis: str, size: int, codec: Codec) -> Mixer:
+def allreduce(
+    *, axis: str, size: int, codec: Codec, route: Route | None = None
+) -> Mixer:
     """Returns the mean over a mesh axis, for use inside `shard_map`.
 
     Args:
         axis: Name of a mesh axis that is manual where the mixer runs.
         size: Number of members along the axis.
         codec: Form of the values on the wire.
+        route: How the mean travels; as `way` chooses where not given.
     """
-    if codec.is_exact:
+    route = route or way(size=size, codec=codec, shapes=(), dtype="f32").route
+    if route == "sum":
         return _summed(axis, size)
-    route = way(size=size, codec=codec, shapes=((1,),), dtype="f32").route
     chunks = size if route == "two_phase" else 1
 
     def lay(values: Tree) -> Bucket:
@@ -75,7 +80,7 @@ def allreduce(*, axis: str, size: int, codec: Codec) -> Mixer:
         vector, server = _two_phases(payload, state.server, axis, size, codec, dtype)
         return unpack(vector, bucket, values), Feedback(worker, server)
 
-    return Mixer(init, mean, is_exact=False, equations=_equations(codec, route, axis))
+    return Mixer(init, mean, equations=_equations(codec, route, axis))
 
 
 def way(
@@ -95,6 +100,7 @@ def way(
         return Way("sum", "values add up on the way", one)
     if size <= 2:
         reason = "two members: as few bytes as two phases, one rounding less"
+        reason = reason if size == 2 else "one member: nothing crosses"
         elements = bucket_of(shapes, block=codec.block).elements
         sent = codec.payload(elements) if size > 1 else ()
         return Way("gather", reason, tuple(Message("all-gather", *w) for w in sent))
@@ -107,11 +113,11 @@ def way(
 
 def _summed(axis: str, size: int) -> Mixer:
     def mean(values: Tree, state: tuple[()]) -> tuple[Tree, tuple[()]]:
-        shares = jax.tree.map(lambda leaf: leaf / size, values)
+        shares = jax.tree.map(lambda leaf: leaf * (1 / size), values)
         return jax.lax.psum(shares, axis), state
 
     equations = (f"{{y}} = mean over {axis} of {{x}}",)
-    return Mixer(lambda values: (), mean, is_exact=True, equations=equations)
+    return Mixer(lambda values: (), mean, equations=equations)
 
 
 def _encode(
@@ -128,7 +134,7 @@ def _gathered(
     payload: Any, axis: str, size: int, codec: Codec, dtype: Any
 ) -> jax.Array:
     everyone = jax.tree.map(lambda part: jax.lax.all_gather(part, axis), payload)
-    return _decode_all(everyone, codec, dtype).sum(0) / size
+    return _mean_of_decoded(everyone, size, codec, dtype)
 
 
 def _two_phases(
@@ -142,8 +148,8 @@ def _two_phases(
     def spread(part: jax.Array) -> Any:
         return jax.lax.all_to_all(part.reshape(size, -1), axis, 0, 0)
 
-    chunks = _decode_all(jax.tree.map(spread, payload), codec, dtype)
-    answer, server = _encode(chunks.sum(0) / size, lost, codec)
+    mine = jax.tree.map(spread, payload)
+    answer, server = _encode(_mean_of_decoded(mine, size, codec, dtype), lost, codec)
 
     def join(part: jax.Array) -> Any:
         return jax.lax.all_gather(part, axis, tiled=True)
@@ -151,9 +157,16 @@ def _two_phases(
     return codec.decode(jax.tree.map(join, answer), dtype), server
 
 
-def _decode_all(payloads: Any, codec: Codec, dtype: Any) -> jax.Array:
-    decoded: jax.Array = jax.vmap(lambda one: codec.decode(one, dtype))(payloads)
-    return decoded
+def _mean_of_decoded(payloads: Any, size: int, codec: Codec, dtype: Any) -> jax.Array:
+    """Decodes and adds in the order of the members; the last bit is well defined."""
+
+    def add(total: jax.Array, payload: Any) -> tuple[jax.Array, None]:
+        return total + codec.decode(payload, dtype), None
+
+    first = codec.decode(jax.tree.map(lambda part: part[0], payloads), dtype)
+    others = jax.tree.map(lambda part: part[1:], payloads)
+    total, _ = jax.lax.scan(add, first, others, unroll=min(size, MOST_UNROLLED))
+    return total * (1 / size)
 
 
 def _equations(codec: Codec, route: Route, axis: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """int8: values cross as 8-bit integers with a scale a block.
 
-    s    = max |v| / 127 over the block, in fp32 (1 where the block is zero)
-    q    = round(v / s), ties to even, in -127 .. 127
+    s    = max |v| (1/127) over the block, in fp32 (1 where the block is zero)
+    q    = round(v (1/s)), ties to even, in -127 .. 127
     C(v) = s q
 
 Bill: 1 byte a value and 4 bytes a block. Scales differ from member to member, so
@@ -46,9 +46,13 @@ def int8(*, block: int = 256, feedback: bool = True) -> Codec:
     def encode(vector: jax.Array) -> Int8Payload:
         blocks = vector.reshape(-1, block)
         largest = jnp.max(jnp.abs(blocks), axis=1)
-        scales = (largest / _LARGEST).astype(jnp.float32)
+        # Products with reciprocals, not divisions: XLA's CPU backend makes these of
+        # divisions by constants and by broadcast values, and then the last bit, on
+        # which a tie hangs, would be the backend's choice.
+        scales = (largest * (1 / _LARGEST)).astype(jnp.float32)
         scales = jnp.where(scales == 0, jnp.float32(1), scales)
-        steps = jnp.round(blocks / scales[:, None].astype(vector.dtype))
+        inverses = 1 / scales.astype(vector.dtype)
+        steps = jnp.round(blocks * inverses[:, None])
         codes = jnp.clip(steps, -_LARGEST, _LARGEST).astype(jnp.int8)
         return Int8Payload(codes.reshape(-1), scales)
 

@@ -32,7 +32,9 @@ class LocalState(NamedTuple):
     outer: State
 
 
-def local(*, every: int, outer: Outer, is_exact: bool) -> Rule:
+def local(
+    *, every: int, outer: Outer, is_exact: bool, has_anchor: bool | None = None
+) -> Rule:
     """Returns the rule of local steps.
 
     Args:
@@ -40,9 +42,11 @@ def local(*, every: int, outer: Outer, is_exact: bool) -> Rule:
         outer: What the copies do when they meet.
         is_exact: Whether the mean loses nothing, so that parameters themselves may
             be averaged; otherwise only displacements are.
+        has_anchor: Whether an anchor is kept where none is needed, since another
+            codec of the same clause needs one; as needed where not given.
     """
     if is_exact and outer.is_mean:
-        return _average(every)
+        return _average(every, bool(has_anchor))
 
     def init(params: Tree) -> LocalState:
         return LocalState(jax.tree.map(jnp.copy, params), outer.init(params))
@@ -65,16 +69,22 @@ def local(*, every: int, outer: Outer, is_exact: bool) -> Rule:
     )
 
 
-def _average(every: int) -> Rule:
+def _average(every: int, has_anchor: bool) -> Rule:
+    def init(params: Tree) -> LocalState:
+        return LocalState(jax.tree.map(jnp.copy, params) if has_anchor else None, ())
+
+    def rebase(params: Tree, state: LocalState) -> LocalState:
+        return LocalState(params, ()) if has_anchor else state
+
     def accept(params: Tree, mean: Tree, state: LocalState) -> tuple[Tree, LocalState]:
         return mean, state
 
     return Rule(
         subject="parameters",
         every=every,
-        init=lambda params: LocalState(None, ()),
+        init=init,
         offer=lambda params, state: params,
         accept=accept,
-        rebase=lambda params, state: state,
+        rebase=rebase,
         equations=("x <- mean[x]",),
     )

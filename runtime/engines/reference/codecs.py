@@ -7,8 +7,8 @@
     way leads through float32, so p in float64 is rounded to float32 first, after it
     was clipped to the narrow type's finite range. NaN where p is not finite.
 `int8(block)`, for each block of values with one scale
-    scale = max |p| / 127 in float32, or 1 where that is 0
-    q     = round_half_even(p / scale), clipped to [-127, 127]
+    scale = max |p| (1/127) in float32, or 1 where that is 0
+    q     = round_half_even(p (1/scale)), clipped to [-127, 127]
     C(p)  = q * scale
 
 so that |C(p) - p| <= scale / 2 up to the rounding of the scale.
@@ -96,9 +96,9 @@ def quantise(p: Vector, block: int) -> tuple[Vector, Vector]:
         ([[127, -64], [0, 0]], [1.0, 1.0])
     """
     blocks = p.reshape(-1, block)
-    scale = (np.abs(blocks).max(axis=1) / 127).astype(np.float32)
+    scale = (np.abs(blocks).max(axis=1) * (1 / 127)).astype(np.float32)
     scale[scale == 0] = 1
-    levels = np.rint(blocks / scale[:, None].astype(p.dtype))
+    levels = np.rint(blocks * (1 / scale.astype(p.dtype))[:, None])
     return np.clip(levels, -127, 127).astype(np.int8), scale
 
 

@@ -32,15 +32,30 @@ Owed = Sequence[Vector | None]
 
 
 def average(values: Sequence[Vector]) -> Vector:
-    """Returns sum_i v_i / N, term by term.
+    """Returns sum_i v_i (1/N): divided first, so that a sum of large ones is finite.
 
     Example:
         >>> average([np.array([1.0, 2.0]), np.array([3.0, 6.0])])
         array([2., 4.])
     """
-    total = values[0] / len(values)
+    return total_of([value * (1 / len(values)) for value in values])
+
+
+def average_decoded(values: Sequence[Vector]) -> Vector:
+    """Returns (sum_i v_i) (1/N), the mean of values that were decoded.
+
+    Example:
+        >>> average_decoded([np.array([1.0, 2.0]), np.array([3.0, 6.0])])
+        array([2., 4.])
+    """
+    return total_of(values) * (1 / len(values))
+
+
+def total_of(values: Sequence[Vector]) -> Vector:
+    """Adds vectors in the order of the members."""
+    total = values[0]
     for value in values[1:]:
-        total = total + value / len(values)
+        total = total + value
     return total
 
 
@@ -88,9 +103,9 @@ def _encoded_mean(
     num = len(values)
     sent, workers = _send(compression, values, [r.worker for r in residuals])
     if num <= 2:
-        return average(sent), _paired(workers, [None] * num)
+        return average_decoded(sent), _paired(workers, [None] * num)
     chunks = [np.split(c, num) for c in sent]
-    averages = [average([c[j] for c in chunks]) for j in range(num)]
+    averages = [average_decoded([c[j] for c in chunks]) for j in range(num)]
     passed, servers = _send(compression, averages, [r.server for r in residuals])
     return np.concatenate(passed), _paired(workers, servers)
 

@@ -9,7 +9,14 @@ from jax.sharding import PartitionSpec
 
 from diamond.compiler.compat import make_mesh
 from diamond.compiler.exchange.transformation import local, synchronous
-from diamond.dsl.vocabulary import Average, Cast, Int8, Nesterov, NoCompression
+from diamond.dsl.vocabulary import (
+    Average,
+    Cast,
+    Int8,
+    Nesterov,
+    NoCompression,
+    TopK,
+)
 
 N = 4
 VALUES = np.random.default_rng(0).normal(size=(N, 12)).astype(np.float32)
@@ -84,3 +91,15 @@ def test_it_chains_with_an_optimizer_like_any_optax_piece() -> None:
 
     found = np.asarray(_over_axis(body, VALUES))
     np.testing.assert_allclose(found[0], -0.5 * VALUES.mean(0), rtol=1e-5, atol=1e-7)
+
+
+def test_a_local_exchange_refuses_to_stand_in_a_chain() -> None:
+    chain = optax.chain(optax.sgd(0.5), local("data", every=2, size=2))
+    with pytest.raises(ValueError, match="cannot stand in"):
+        chain.update(jnp.ones(3), chain.init(jnp.ones(3)), jnp.ones(3))
+
+
+@pytest.mark.parametrize("codec", ["int8", Int8, TopK()])
+def test_what_is_not_built_is_refused_by_name(codec) -> None:
+    with pytest.raises(ValueError, match="none of what is built"):
+        synchronous("data", compression=codec)
