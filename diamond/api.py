@@ -26,12 +26,13 @@ from diamond.runtime.session import open_session, run_session
 from diamond.runtime.tasks import make_task
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Scheme:
+def load(path: str | Path, overrides: str | Sequence[str] = ()) -> Scheme:
     """Loads the scheme of a `.diamond` file.
 
     Args:
         path: The file.
-        overrides: Texts such as `"train.steps=100"`, judged like the file itself.
+        overrides: One text or several, such as `"train.steps=100"`, judged like the
+            file itself.
 
     Raises:
         diamond.SchemeError: With every error of the file.

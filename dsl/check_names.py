@@ -1,7 +1,7 @@
 """Reports about names: unknown, missing, given twice, not built."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,8 +9,9 @@ from diamond.dsl import syntax
 from diamond.dsl.check_context import Context, Hole, Path, Where
 from diamond.dsl.describe import described, wanted, without_quotes
 from diamond.dsl.diagnostics import Label
+from diamond.dsl.recipes import recipe
 from diamond.dsl.source import Span
-from diamond.dsl.suggest import OTHER_WORDS, RECIPES, did_you_mean, listed, shorten
+from diamond.dsl.suggest import OTHER_WORDS, did_you_mean, listed, shorten
 from diamond.dsl.vocabulary.blocks import BLOCKS
 from diamond.dsl.vocabulary.fields import Field, field_of, why_no_name
 from diamond.dsl.vocabulary.optimizers import OPTIMIZERS
@@ -72,8 +73,14 @@ def noun(family: str) -> str:
     return NOUNS.get(family, family)
 
 
-def unknown_term(name: syntax.Name, family: str, taker: str, ctx: Context) -> Hole:
-    """Reports a word that is no member of a family."""
+def unknown_term(
+    name: syntax.Name,
+    family: str,
+    taker: str,
+    ctx: Context,
+    given: Sequence[syntax.NamedValue] = (),
+) -> Hole:
+    """Reports a word that is no member of a family, given the arguments it has."""
     if name.text in ctx.lets:
         return used_too_early(name, ctx)
     words = [row.name for row in FAMILIES[family]]
@@ -82,7 +89,7 @@ def unknown_term(name: syntax.Name, family: str, taker: str, ctx: Context) -> Ho
         f"{taker} cannot be `{name.text}`: there is no {noun(family)} of this name",
         name.span,
         expected=listed(built_words(family)) or None,
-        help=_recipe(name.text, family)
+        help=recipe(name.text, family, given)
         or did_you_mean(name.text, [*words, *ctx.defined])
         or _elsewhere(name.text, family),
     )
@@ -101,12 +108,6 @@ def used_too_early(name: syntax.Name, ctx: Context) -> Hole:
         else f"move `let {name.text} = ...` above this line",
         labels=() if inside else (Label(let.name.span, "defined here"),),
     )
-
-
-def _recipe(word: str, family: str) -> str | None:
-    """Says how an algorithm or a format that people know by a name is written."""
-    text = RECIPES.get((family, word.lower()))
-    return f"write `{text}`" if text else None
 
 
 def home_of(word: str) -> str | None:

@@ -127,7 +127,7 @@ def read_term(node: syntax.Value, family: str, where: Where, ctx: Context) -> An
     name, arguments = split(node)
     row = row_of(name.text, family)
     if row is None:
-        return unknown_term(name, family, str(where), ctx)
+        return unknown_term(name, family, str(where), ctx, arguments)
     return build(row, family, name, arguments, where.path, ctx)
 
 

@@ -6,7 +6,9 @@ from diamond.dsl.check_names import used_too_early
 from diamond.dsl.describe import described, wanted, without_quotes
 from diamond.dsl.source import Span
 from diamond.dsl.suggest import did_you_mean
-from diamond.dsl.vocabulary.fields import Field, why_not
+from diamond.dsl.vocabulary.fields import Field, field_of, why_not
+from diamond.dsl.vocabulary.scheme import Replicas
+from diamond.dsl.vocabulary.tables import FAMILIES, row_of
 
 Plain = int | float | bool | str
 TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -72,9 +74,16 @@ def _read_text(
             f"{where} {words}",
             node.span,
             expected=wanted(field),
-            help=did_you_mean(text, field.meaning.choices),
+            help=did_you_mean(text, field.meaning.choices) or _clause_of(text),
         )
     return text
+
+
+def _clause_of(word: str) -> str | None:
+    """Says which clause of `replicas` a word is a whole value of, if one is."""
+    families = (family for family in FAMILIES if row_of(word, family))
+    clause = next((one for one in families if field_of(Replicas, one)), None)
+    return f"`{word}` is a {clause} of its own: `{clause} = {word}`" if clause else None
 
 
 def _text_of(node: syntax.Name | syntax.AutoWord | syntax.String) -> str:

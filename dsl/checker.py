@@ -24,6 +24,8 @@ ABSENCES = frozenset({"D025", "D031", "D060"})
 MISSPELLINGS = frozenset({"D023", "D031"})
 # Codes of legality rules that the checker has applied itself, with better places.
 JUDGED = frozenset({"D034", "D035", "D036"})
+# The code of a scheme in which nothing is declared; a file with blocks is none.
+NOTHING = "D067"
 TOO_MANY = Diagnostic("D017", "too many errors: the rest of the file is not checked")
 
 
@@ -58,7 +60,7 @@ def check(
     scheme = _assemble(file, source, parts)
     for finding in islice(findings(scheme), MOST_FOUND):
         known = finding.code in JUDGED or _leans_on_hole(finding, ctx.holes)
-        if not known:
+        if not (known or (finding.code == NOTHING and _has_blocks(file))):
             ctx.found.append(_placed(finding, ctx.places))
     found = _sorted(ctx.found)
     failed = any(one.severity == "error" for one in found)
@@ -73,6 +75,10 @@ def _read(file: syntax.File, parts: Parts, ctx: Context) -> None:
             continue
         read_block(item, parts, ctx)
     _report_unused(file, ctx)
+
+
+def _has_blocks(file: syntax.File) -> bool:
+    return any(isinstance(item, syntax.Block) for item in file.items)
 
 
 def _collect_lets(file: syntax.File, ctx: Context) -> None:

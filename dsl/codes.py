@@ -284,6 +284,12 @@ CODES = (
         "A dim of the model cannot be divided the way that its layers need.",
     ),
     Code(
+        "D053",
+        "warm-up does not fit",
+        "The warm-up of `warmup_cosine` and `warmup_linear` must end before the run "
+        "does.",
+    ),
+    Code(
         "D060",
         "unused constant",
         "A warning: nothing uses the constant.",
@@ -319,6 +325,11 @@ CODES = (
         "D066",
         "setting without effect",
         "A warning: the setting changes nothing in this scheme.",
+    ),
+    Code(
+        "D067",
+        "nothing is declared",
+        "A warning: the file has no block, so that there is nothing to train.",
     ),
     Code(
         "D070",

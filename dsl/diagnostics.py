@@ -41,11 +41,36 @@ class Diagnostic:
 
 
 class SchemeError(Exception):
-    """A scheme was refused; carries every diagnostic and the source it came from."""
+    """A scheme was refused; carries every diagnostic and the source it came from.
+
+    As text it is the errors alone, each on a line with its place and its code.
+
+    Example:
+        >>> wrong = Diagnostic("D005", "unexpected `:`", Span(6, 7))
+        >>> print(SchemeError((wrong,), Source("a.diamond", "train : 3")))
+        a.diamond:1:7: D005 unexpected `:`
+    """
 
     def __init__(
         self, diagnostics: tuple[Diagnostic, ...], source: Source | None = None
     ) -> None:
         self.diagnostics = diagnostics
         self.source = source
-        super().__init__("; ".join(d.message for d in diagnostics))
+        super().__init__(diagnostics, source)
+
+    def __str__(self) -> str:
+        """Returns the errors, one a line."""
+        errors = [one for one in self.diagnostics if one.severity == "error"]
+        return "\n".join(_line(one, self.source) for one in errors)
+
+
+def _line(one: Diagnostic, source: Source | None) -> str:
+    place = source.name if source else ""
+    if one.source:  # an override is a place of its own
+        place = f"{one.source.name} {one.source.text}"
+    elif source and one.span:
+        line, column = source.place(one.span.start)
+        place = f"{source.name}:{line}:{column}"
+    return (
+        f"{place}: {one.code} {one.message}" if place else f"{one.code} {one.message}"
+    )

@@ -7,11 +7,11 @@ from typing import TypeAlias, TypeVar
 
 from diamond.dsl import syntax
 from diamond.dsl.diagnostics import Diagnostic
-from diamond.dsl.edit_value import argument_of, default_of, put_in_value
+from diamond.dsl.edit_paths import path_meant, setting_of
+from diamond.dsl.edit_value import default_of, put_in_value
 from diamond.dsl.refused import Refused, refuse
 from diamond.dsl.source import Span
 from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm, form_named
-from diamond.dsl.vocabulary.fields import Field, field_of
 
 Names: TypeAlias = tuple[syntax.Name, ...]
 Laid = TypeVar("Laid", syntax.LinkSetting, syntax.StrategySetting)
@@ -47,7 +47,11 @@ def _put_constant(file: syntax.File, target: Target) -> syntax.File:
     if all(let.name.text != name.text for let in lets):
         known = [let.name.text for let in lets]
         paths = "a setting has a path, such as `train.steps` or `mesh.site`"
-        refuse(f"there is no constant `{name.text}` to set", name, known, paths)
+        meant = path_meant(file, name.text)
+        nearby = [] if meant else known
+        refuse(
+            f"there is no constant `{name.text}` to set", name, nearby, meant or paths
+        )
     items = tuple(
         dataclasses.replace(item, value=value)
         if isinstance(item, syntax.Let) and item.name.text == name.text
@@ -168,7 +172,7 @@ def _put_setting(
     [value] = target.values
     settings = [s for s in block.statements if isinstance(s, syntax.Setting)]
     found = next((s for s in settings if s.name.text == name.text), None)
-    field = _field(block, name.text)
+    field = setting_of(block, name.text)
     family = field.meaning.family if field else None
     old = found.value if found else default_of(field, name.span)
     edited = put_in_value(file, old, rest, value, family)
@@ -176,14 +180,6 @@ def _put_setting(
     if found is None:
         return (*block.statements, setting)
     return _swapped(block, found, dataclasses.replace(found, value=edited))
-
-
-def _field(block: syntax.Block, name: str) -> Field | None:
-    """Returns what a setting of a block takes, if the block has it."""
-    if block.label is not None:
-        return argument_of(block.label.text, name, block.word.text)
-    form = form_named(block.word.text)
-    return field_of(form.term, name) if form and form.term else None
 
 
 def _swapped(

@@ -11,6 +11,7 @@ from diamond.dsl.formatter import format_text
 from diamond.dsl.fragments import parse_statement
 from diamond.dsl.source import Source
 from diamond.dsl.vocabulary.fields import Argument, Field, fields_of
+from diamond.dsl.vocabulary.optimizers import signature_of
 from diamond.dsl.vocabulary.schedule import Auto, Scheduled
 from diamond.dsl.vocabulary.scheme import Link, Scheme, Train
 from diamond.dsl.vocabulary.tables import word_of
@@ -106,7 +107,7 @@ def format_term(term: object) -> str:
         >>> format_term(Local(every=50, outer=Nesterov(lr=0.4)))
         'local(every = 50, outer = nesterov(lr = 0.4))'
         >>> format_term(Call("adam", (("learning_rate", 1e-3),)))
-        'adam(learning_rate = 0.001)'
+        'adam(lr = 0.001)'
     """
     match term:
         case bool():
@@ -120,10 +121,17 @@ def format_term(term: object) -> str:
         case Scheduled(phases):
             return ", then ".join(_phase(value, length) for value, length in phases)
         case Call(name, arguments):
-            given = [(argument, format_term(value)) for argument, value in arguments]
+            given = [(_word(name, one), format_term(value)) for one, value in arguments]
             return _call(name, given)
         case _:
             return _call(word_of(term), _given(term))
+
+
+def _word(call: str, argument: str) -> str:
+    """Returns the short name of an argument, where it has one."""
+    signature = signature_of(call)
+    parameter = signature.parameter(argument) if signature else None
+    return parameter.word if parameter else argument
 
 
 def _phase(value: object, length: int | None) -> str:

@@ -21,7 +21,8 @@ def load_scheme(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
     Args:
         path: A `.diamond` file.
-        overrides: Texts such as `train.steps=100`, judged like the file itself.
+        overrides: Texts such as `train.steps=100`, judged like the file itself; one
+            text alone is one override.
 
     Returns:
         The scheme, and what the checker warns of.
@@ -75,11 +76,23 @@ def diagnose(
     damage = tuple(one.span or Span(0, 0) for one in problems)
     sources = Sources(source)
     if overrides:
-        file, sources, refused = override(file, source, overrides)
+        texts = [overrides] if isinstance(overrides, str) else overrides
+        file, sources, refused = override(file, source, texts)
         problems = (*problems, *refused)
     scheme, found = check(file, source, damage)
+    found = tuple(one for one in found if not _is_cut_short(one, sources))
     everything = [sources.home(one) for one in _by_place((*problems, *found))]
     return (None if problems else scheme), tuple(everything)
+
+
+def _is_cut_short(one: Diagnostic, sources: Sources) -> bool:
+    """Whether a setting of the file has no effect since an override shortens the run.
+
+    A short run of a scheme is not the place to speak of its long intervals.
+    """
+    if one.code != "D066" or not one.labels or one.span is None:
+        return False
+    return sources.is_in_file(one.span) and not sources.is_in_file(one.labels[0].span)
 
 
 def _by_place(found: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -99,7 +112,7 @@ def verify_scheme(scheme: Scheme) -> tuple[Diagnostic, ...]:
         >>> from diamond.dsl.vocabulary import Axis
         >>> verify_scheme(Scheme("a", mesh=(Axis("host", 2),)))
         Traceback (most recent call last):
-        diamond.dsl.diagnostics.SchemeError: axis `host` of size 2 has no role
+        diamond.dsl.diagnostics.SchemeError: D042 axis `host` of size 2 has no role
     """
     found = tuple(finding.diagnostic() for finding in legality(scheme))
     if any(one.severity == "error" for one in found):

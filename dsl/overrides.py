@@ -5,6 +5,7 @@
     replicas.site.consistency.every=10           an argument in a `replicas` block
     mesh.site=4    hardware.site=1 Gbit/s, 5 ms  an axis, a link
     rate=0.1                                     a constant
+    data.files=corpus/*.txt                      a string, whose quotes may lack
 
 The checker judges the changed tree as if it had been written so.
 """
@@ -15,12 +16,15 @@ from collections.abc import Sequence
 
 from diamond.dsl import syntax
 from diamond.dsl.diagnostics import Diagnostic, Label
+from diamond.dsl.edit_paths import takes_text
 from diamond.dsl.edit_tree import Target, put
 from diamond.dsl.fragments import moved, parse_statement
 from diamond.dsl.source import Source, Span
 
 NAME = "--set"
 STRING = re.compile(r'"[^"]*"')
+# What needs no quotes where a string is wanted, since a shell eats them.
+UNQUOTED = re.compile(r"""[^\s"';#()]+""")
 BREAK = re.compile(r"[;\r\n#]")
 PATH = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\s*", re.ASCII)
 
@@ -59,6 +63,10 @@ class Sources:
             source=self.overrides[index - 1] if index else None,
         )
 
+    def is_in_file(self, span: Span) -> bool:
+        """Whether a place is one of the file, and not of an override."""
+        return self._index(span) == 0
+
     def _index(self, span: Span) -> int:
         return sum(span.start >= start for start in self.starts()) - 1
 
@@ -88,7 +96,7 @@ def override(
     sources = Sources(source, tuple(Source(NAME, text) for text in texts))
     found: list[Diagnostic] = []
     for text, start in zip(texts, sources.starts()[1:], strict=True):
-        target, problems = _read(text, start)
+        target, problems = _read(text, start, file)
         found += problems
         if target is not None:
             file, problem = put(file, target)
@@ -96,7 +104,9 @@ def override(
     return file, sources, tuple(found)
 
 
-def _read(text: str, start: int) -> tuple[Target | None, tuple[Diagnostic, ...]]:
+def _read(
+    text: str, start: int, file: syntax.File
+) -> tuple[Target | None, tuple[Diagnostic, ...]]:
     path, equals, value = text.partition("=")
     if not equals or not PATH.fullmatch(path):
         return None, (_malformed(path if equals else text, start),)
@@ -104,7 +114,18 @@ def _read(text: str, start: int) -> tuple[Target | None, tuple[Diagnostic, ...]]
         syntax.Name(match[0], Span(start + match.start(), start + match.end()))
         for match in re.finditer(r"\w+", path)
     )
-    return _with_value(names, value, start + len(path) + 1)
+    at = start + len(path) + 1
+    if UNQUOTED.fullmatch(value.strip()) and takes_text(file, names):
+        return Target(names, (_string_or_constant(value, at, file),)), ()
+    return _with_value(names, value, at)
+
+
+def _string_or_constant(text: str, at: int, file: syntax.File) -> syntax.Value:
+    word = text.strip()
+    start = at + text.index(word)
+    span = Span(start, start + len(word))
+    lets = [item.name.text for item in file.items if isinstance(item, syntax.Let)]
+    return syntax.Name(word, span) if word in lets else syntax.String(word, span)
 
 
 def _with_value(
@@ -112,7 +133,7 @@ def _with_value(
 ) -> tuple[Target | None, tuple[Diagnostic, ...]]:
     bare = STRING.sub(lambda match: " " * len(match[0]), text)
     end = BREAK.search(bare)
-    if end or not bare.strip():
+    if end or not text.strip():
         place = at + (end.start() if end else 0)
         return None, (_no_value(Span(place, place + 1)),)
     if len(names) == 2 and names[0].text == "hardware":

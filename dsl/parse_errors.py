@@ -14,6 +14,7 @@ from diamond.dsl.stand_ins import (
 from diamond.dsl.suggest import did_you_mean, shorten
 from diamond.dsl.tokens import title_of
 from diamond.dsl.trouble import Trouble
+from diamond.dsl.vocabulary.blocks import form_named
 
 # The first row whose tokens are all accepted says what was expected.
 EXPECTED = (
@@ -59,7 +60,15 @@ def is_unclosed(trouble: Trouble) -> bool:
     header = [token.type for token in trouble.words]
     starts_block = header in (["NAME"], ["NAME", "NAME"], ["NAME", "OVER", "NAME"])
     starts_item = trouble.start in ("let", "scheme")
-    return starts_item or (starts_block and trouble.got.type == "LBRACE")
+    starts_block = starts_block and trouble.got.type == "LBRACE"
+    return starts_item or starts_block or _is_named_block(trouble)
+
+
+def _is_named_block(trouble: Trouble) -> bool:
+    """Says whether this is the name in the head of a block, as in `data digits {`."""
+    names = len(trouble.words) == 1 and trouble.got.type == "NAME"
+    known = names and form_named(trouble.start) is not None
+    return known and trouble.kinds_ahead[0] == "LBRACE"
 
 
 def _unclosed_brace(trouble: Trouble) -> Diagnostic | None:

@@ -26,7 +26,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     Example:
         >>> read_source("nowhere.diamond")
         Traceback (most recent call last):
-        diamond.dsl.diagnostics.SchemeError: cannot read `nowhere.diamond`: ...
+        diamond.dsl.diagnostics.SchemeError: nowhere.diamond: D001 cannot read ...
     """
     name = os.fspath(path)
     try:

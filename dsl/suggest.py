@@ -45,22 +45,6 @@ OTHER_WORDS = {
     "xent": "cross_entropy",
 }
 
-# Algorithms and formats that people know by a name, as the language writes them.
-RECIPES = {
-    ("consistency", "allreduce"): "synchronous",
-    ("consistency", "average"): "local(every = 50)",
-    ("consistency", "bsp"): "synchronous",
-    ("consistency", "ddp"): "synchronous",
-    ("consistency", "diloco"): "local(every = 500, outer = nesterov)",
-    ("consistency", "fedavg"): "local(every = 50)",
-    ("consistency", "local_sgd"): "local(every = 50)",
-    ("consistency", "nesterov"): "local(every = 500, outer = nesterov)",
-    ("compression", "bf16"): "cast(to = bf16)",
-    ("compression", "fp16"): "cast(to = fp16)",
-    ("compression", "fp8"): "cast(to = fp8_e4m3)",
-    ("outer", "sgd"): "average",
-}
-
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """Returns the one of `words` that was probably meant, or None.

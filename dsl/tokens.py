@@ -15,6 +15,7 @@ from diamond.dsl.numbers import read_number
 from diamond.dsl.refused import Refused
 from diamond.dsl.source import Source, Span
 from diamond.dsl.suggest import shorten
+from diamond.dsl.units import our_name
 
 MAX_BYTES = 2**20
 MAX_TOKENS = 100_000
@@ -151,11 +152,12 @@ def _range_problem(token: Token) -> Diagnostic | None:
 
 def _number_problem(token: Token) -> Diagnostic:
     message = f"`{shorten(token)}` is not a number"
-    unit = re.fullmatch(r"(-?[0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", token[:40])
+    unit = re.fullmatch(r"(-?[0-9]+(?:\.[0-9]+)?)([A-Za-z]+(?:/s)?)", token[:40])
     point = re.fullmatch(r"(-?)([0-9]*)\.([0-9]*)", token[:40])
     fix = "write digits, then a fraction or an exponent: `20_000`, `0.5`, `3e-4`"
     if unit:
-        fix = f"put a space before a unit: `{unit[1]} {unit[2]}`"
+        name = our_name(unit[2])
+        fix = f"put a space before a unit: `{unit[1]} {name}`"
     elif point:
         fix = f"write `{point[1]}{point[2] or 0}.{point[3] or 0}`"
     return Diagnostic("D007", message, span_of(token), help=fix)

@@ -101,7 +101,7 @@ def _misfit(unit: str, wanted: Unit | None) -> Misfit:
         expected = f"{MEASURES[wanted][0]}, such as {MEASURES[wanted][1]}"
     if measured is None:
         names = UNITS[wanted] if wanted else [n for u in UNITS.values() for n in u]
-        meant = did_you_mean(OTHER_UNITS.get(unit.lower(), unit), names)
+        meant = did_you_mean(our_name(unit), names)
         return Misfit(f"has a unit that does not exist, `{unit}`", expected, meant)
     got = MEASURES[measured][0]
     if wanted is None:
@@ -109,8 +109,10 @@ def _misfit(unit: str, wanted: Unit | None) -> Misfit:
     return Misfit(f"takes {MEASURES[wanted][0]}, not {got}", expected)
 
 
-# Spellings of other tools, in lower case, with ours.
+# Spellings of other tools with ours; where the case decides, it is that of the key.
 OTHER_UNITS = {
+    "Gb/s": "Gbit/s",
+    "Mb/s": "Mbit/s",
     "bps": "bit/s",
     "kbps": "kbit/s",
     "mbps": "Mbit/s",
@@ -130,6 +132,16 @@ OTHER_UNITS = {
     "hours": "h",
     "percent": "%",
 }
+
+
+def our_name(unit: str) -> str:
+    """Returns a unit by our name for it, where other tools have another.
+
+    Example:
+        >>> our_name("Gbps"), our_name("Gb/s"), our_name("GB/s"), our_name("ms")
+        ('Gbit/s', 'Gbit/s', 'GB/s', 'ms')
+    """
+    return OTHER_UNITS.get(unit) or OTHER_UNITS.get(unit.lower(), unit)
 
 
 def names_of(unit: Unit) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from diamond.dsl.diagnostics import SchemeError
 from diamond.dsl.emit import format_term, parse_term
-from diamond.dsl.legality.finding import Finding, near_multiples
+from diamond.dsl.legality.finding import Finding, Path, near_multiples
+from diamond.dsl.vocabulary.optimizers import signature_of
 from diamond.dsl.vocabulary.scheme import Scheme
-from diamond.dsl.vocabulary.training import Arrays
+from diamond.dsl.vocabulary.training import Arrays, Call
 
 
 def optimizer_known(scheme: Scheme) -> Iterator[Finding]:
@@ -21,6 +22,34 @@ def optimizer_known(scheme: Scheme) -> Iterator[Finding]:
         for one in error.diagnostics:
             path = ("train", "optimizer")
             yield Finding(one.code, one.message, path, one.expected, one.help)
+
+
+def warm_up_fits(scheme: Scheme) -> Iterator[Finding]:
+    """The warm-up of Diamond's own schedules ends before the run does.
+
+    Those of optax have a length of their own, and may outlast the run.
+    """
+    steps = scheme.train.steps
+    for path, warmup in _warm_ups(scheme.train.optimizer, ("train", "optimizer")):
+        if not 0 <= warmup < steps:
+            yield Finding(
+                "D053",
+                f"a warm-up of {warmup} steps does not fit into a run of {steps} steps",
+                path,
+                expected=f"a number of steps from 0 to {steps - 1}",
+                help="shorten `warmup`, or raise `steps` of `train`",
+                labels=((("train", "steps"), "the run's length"),),
+            )
+
+
+def _warm_ups(call: Call, path: Path) -> Iterator[tuple[Path, int]]:
+    signature = signature_of(call.name)
+    own = signature is not None and signature.home == "diamond"
+    for name, value in call.arguments:
+        if isinstance(value, Call):
+            yield from _warm_ups(value, (*path, name))
+        elif own and name == "warmup" and isinstance(value, int):
+            yield (*path, name), value
 
 
 def batch_divides(scheme: Scheme) -> Iterator[Finding]:
@@ -55,6 +84,7 @@ def settings_used(scheme: Scheme) -> Iterator[Finding]:
                 "steps",
                 ("train", name),
                 f"at most {steps}, or no `{name}` for the end only",
+                labels=((("train", "steps"), "the run's length"),),
             )
     data = scheme.data
     if isinstance(data, Arrays) and data.file.endswith(".npy") and data.inputs != "x":
@@ -65,5 +95,21 @@ def settings_used(scheme: Scheme) -> Iterator[Finding]:
         )
 
 
-def _without_effect(message: str, path: tuple[str, ...], expected: str) -> Finding:
-    return Finding("D066", message, path, expected=expected, severity="warning")
+def _without_effect(
+    message: str, path: Path, expected: str, labels: tuple[tuple[Path, str], ...] = ()
+) -> Finding:
+    return Finding(
+        "D066", message, path, expected=expected, labels=labels, severity="warning"
+    )
+
+
+def something_declared(scheme: Scheme) -> Iterator[Finding]:
+    """The scheme says something."""
+    if scheme == Scheme(scheme.name):
+        yield Finding(
+            "D067",
+            "nothing is declared: there is no model, no data and no mesh",
+            (),
+            expected="a block, such as `data digits { batch = 256 }`",
+            severity="warning",
+        )

@@ -100,7 +100,10 @@ class Link(Term):
 
     axis: str = arg("name of the axis", identifier=True)
     bandwidth: float = arg(
-        "bandwidth of a member's link", unit="bits_per_second", minimum=1.0
+        "bandwidth of one member's link along the axis, its share of a wire that "
+        "members share",
+        unit="bits_per_second",
+        minimum=1.0,
     )
     latency: float = arg(
         "latency of a message", default=0.0, unit="seconds", minimum=0.0

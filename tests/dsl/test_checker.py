@@ -60,6 +60,23 @@ replicas over site {
 """
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ["D067"]),
+        ("# nothing\n", ["D067"]),
+        ("scheme a", ["D067"]),
+        ("let a = 1", ["D060", "D067"]),
+        ("train { }", []),
+        ("modle mlp { }", ["D020"]),
+        ("mlp {", ["D011", "D020"]),
+        ("mesh", ["D010"]),
+    ],
+)
+def test_nothing_is_declared(text: str, found: list[str]) -> None:
+    assert sorted(codes(text)) == found
+
+
 def findings(text: str) -> list[Diagnostic]:
     return list(diagnose(Source("a.diamond", text))[1])
 

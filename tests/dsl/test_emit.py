@@ -70,7 +70,7 @@ def test_optimizers_nest_schedules() -> None:
     )
     text = format_term(call)
     assert text == (
-        "adamw(learning_rate = cosine_decay_schedule(init_value = 0.1, "
+        "adamw(lr = cosine_decay_schedule(init_value = 0.1, "
         "decay_steps = 9), nesterov = true)"
     )
     assert parse_term("optimizer", text) == call

@@ -74,7 +74,6 @@ def codes(scheme: Scheme) -> list[str]:
 
 
 LEGAL = [
-    nest(),
     nest(SYNC),
     nest(SYNC, SYNC, SYNC),
     nest(local(10), SYNC),
@@ -167,6 +166,11 @@ def with_parts(**parts: object) -> Scheme:
     return dataclasses.replace(base, **parts)  # type: ignore[arg-type]
 
 
+def warmed_up(warmup: int, schedule: str = "warmup_linear") -> Train:
+    rate = Call(schedule, (("peak", 0.1), ("warmup", warmup)))
+    return Train(optimizer=Call("sgd", (("lr", rate),)), steps=10)
+
+
 @pytest.mark.parametrize(
     ("parts", "code"),
     [
@@ -182,6 +186,8 @@ def with_parts(**parts: object) -> Scheme:
         ({"data": Text(batch=8), "train": Train(loss=MeanSquaredError())}, "D051"),
         ({"model": Transformer(width=9, heads=2)}, "D052"),
         ({"model": Transformer(width=6, heads=2)}, "D052"),
+        ({"train": warmed_up(10)}, "D053"),
+        ({"train": warmed_up(-1)}, "D053"),
         ({"train": Train(steps=10, evaluate=20)}, "D066"),
         ({"train": Train(steps=10, checkpoint=20)}, "D066"),
         ({"data": Arrays(file="x.npy", inputs="y")}, "D066"),
@@ -198,6 +204,24 @@ def with_parts(**parts: object) -> Scheme:
 )
 def test_each_rule(parts: dict[str, object], code: str) -> None:
     assert codes(with_parts(**parts)) == [code]
+
+
+@pytest.mark.parametrize("warmup", [0, 9])
+def test_a_warm_up_that_fits(warmup: int) -> None:
+    assert codes(with_parts(train=warmed_up(warmup))) == []
+    assert codes(with_parts(train=warmed_up(warmup, "warmup_cosine"))) == []
+
+
+def test_a_warm_up_of_optax_may_outlast_the_run() -> None:
+    shape = (("init_value", 0.0), ("peak_value", 0.1), ("warmup_steps", 20))
+    rate = Call("warmup_constant_schedule", shape)
+    train = Train(optimizer=Call("sgd", (("lr", rate),)), steps=10)
+    assert codes(with_parts(train=train)) == []
+
+
+def test_nothing_is_declared() -> None:
+    assert codes(Scheme("s")) == ["D067"]
+    assert codes(Scheme("s", data=Digits())) == []
 
 
 def test_an_axis_has_one_role() -> None:

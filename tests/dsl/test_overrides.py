@@ -5,6 +5,7 @@ import pytest
 from diamond.dsl.diagnostics import Diagnostic, SchemeError
 from diamond.dsl.load import load_text
 from diamond.dsl.vocabulary import (
+    Arrays,
     Axis,
     Call,
     Int8,
@@ -15,6 +16,7 @@ from diamond.dsl.vocabulary import (
     Scheduled,
     Scheme,
     Synchronous,
+    Text,
 )
 
 TEXT = """
@@ -98,6 +100,54 @@ def test_parts_of_a_link() -> None:
     assert load("hardware.site.bandwidth=1 GB/s").hardware == (Link("site", 8e9, 0.03),)
 
 
+ARRAYS = 'let where = "a.npz"; data arrays { file = where; batch = 8 }'
+
+
+@pytest.mark.parametrize(
+    ("value", "file"),
+    [
+        ('"reg2.npz"', "reg2.npz"),
+        ('"my data; all #2.npz"', "my data; all #2.npz"),
+        ("reg2.npz", "reg2.npz"),
+        (" ../data/2024-01.npz ", "../data/2024-01.npz"),
+        ("none", "none"),
+        ("where", "a.npz"),
+    ],
+)
+def test_strings_with_quotes_or_without(value: str, file: str) -> None:
+    scheme, _ = load_text(ARRAYS, overrides=[f"data.file={value}"])
+    assert scheme.data == Arrays(file, batch=8)
+
+
+def test_patterns_and_names_without_quotes() -> None:
+    text, _ = load_text("data text { }", overrides=["data.files=corpus/*.txt"])
+    assert text.data == Text(files="corpus/*.txt")
+    renamed, _ = load_text(ARRAYS, overrides=["where=b.npz"])
+    assert renamed.data == Arrays("b.npz", batch=8)
+    arrays, _ = load_text(ARRAYS, overrides=["data.inputs=images"])
+    assert arrays.data == Arrays("a.npz", batch=8, inputs="images")
+
+
+def test_one_override_as_one_string() -> None:
+    scheme, _ = load_text(TEXT, overrides="train.steps=700")
+    assert scheme.train.steps == 700
+
+
+@pytest.mark.parametrize(
+    ("override", "warned"),
+    [("train.steps=40", []), ("train.seed=1", ["evaluate"]), ("rate=1", ["evaluate"])],
+)
+def test_a_shorter_run_warns_of_nothing_in_the_file(
+    override: str, warned: list[str]
+) -> None:
+    steps = 400 if "steps" in override else 40
+    text = f"let rate = 0.5; train {{ steps = {steps}; evaluate = 100; "
+    text += "optimizer = sgd(lr = rate) }"
+    _, found = load_text(text, overrides=[override])
+    assert [name for name in warned if f"`{name} = 100`" in found[0].message] == warned
+    assert len(found) == len(warned)
+
+
 def test_the_last_of_two_counts() -> None:
     assert load("train.steps=700", "train.steps=800").train.steps == 800
 
@@ -109,6 +159,8 @@ def test_the_last_of_two_counts() -> None:
         ("=3", "D070", ""),
         ("train..steps=3", "D070", "train..steps"),
         ("train.steps=", "D070", ""),
+        ('data.batch="8"', "D024", '"8"'),
+        ("model.width=a/b.txt", "D010", "/"),
         ("train.steps=1; seed=2", "D070", ";"),
         ("trian.steps=3", "D071", "trian"),
         ("train=3", "D071", "train"),

@@ -4,7 +4,8 @@ import pytest
 
 from diamond.dsl.check_names import built_words
 from diamond.dsl.emit import parse_term
-from diamond.dsl.suggest import OTHER_WORDS, RECIPES, did_you_mean, listed, nearest
+from diamond.dsl.recipes import RECIPES, WITH_ARGUMENTS
+from diamond.dsl.suggest import OTHER_WORDS, did_you_mean, listed, nearest
 from diamond.dsl.vocabulary import FAMILIES
 from diamond.dsl.vocabulary.blocks import BLOCKS
 from diamond.dsl.vocabulary.fields import fields_of
@@ -57,3 +58,8 @@ def test_every_other_word_leads_to_a_word_of_the_language() -> None:
 def test_every_recipe_can_be_written(family: str, word: str) -> None:
     assert word not in built_words(family)
     assert parse_term(family, RECIPES[family, word])
+
+
+@pytest.mark.parametrize(("family", "word"), WITH_ARGUMENTS)
+def test_every_recipe_with_arguments_can_be_written(family: str, word: str) -> None:
+    assert parse_term(family, WITH_ARGUMENTS[family, word])
