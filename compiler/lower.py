@@ -65,7 +65,7 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
     def init(key: jax.Array) -> Arrays:
         params = task.init(key)
         body = mapped(
-            lambda params: _expand(_fresh(params, task, parts), layout),
+            lambda params: _add_copies(_fresh(params, task, parts), layout),
             (PartitionSpec(),),
             specs,
         )
@@ -73,17 +73,17 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
 
     def step(due: frozenset[str]) -> Callable[[Arrays, Batch], tuple[Arrays, Any]]:
         def body(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
-            local = _reduce(arrays, layout)
+            local = _drop_copies(arrays, layout)
             local, loss = _member_step(local, batch, task, parts, due)
-            return _expand(local, layout), loss.reshape((1,) * len(names))
+            return _add_copies(local, layout), loss.reshape((1,) * len(names))
 
         return mapped(body, (specs, batch), (specs, PartitionSpec(*names)))
 
     def rebase(clauses: frozenset[str]) -> Callable[[Arrays], Arrays]:
         def body(arrays: Arrays) -> Arrays:
-            local = _reduce(arrays, layout)
+            local = _drop_copies(arrays, layout)
             rules = _rebased(local.params, local.rules, parts, clauses)
-            return _expand(local._replace(rules=rules), layout)
+            return _add_copies(local._replace(rules=rules), layout)
 
         return mapped(body, (specs,), specs)
 
@@ -151,12 +151,12 @@ def _rebased(
     }
 
 
-def _reduce(arrays: Arrays, layout: Layout) -> Arrays:
+def _drop_copies(arrays: Arrays, layout: Layout) -> Arrays:
     """Takes the leading dims off what a device sees inside `shard_map`."""
     return _each(arrays, layout, drop_dims)
 
 
-def _expand(arrays: Arrays, layout: Layout) -> Arrays:
+def _add_copies(arrays: Arrays, layout: Layout) -> Arrays:
     """Puts the leading dims on again."""
     return _each(arrays, layout, add_dims)
 
