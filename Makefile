@@ -39,8 +39,8 @@ format: $(STAMP)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# The environment is made anew when the interpreter or the lock changes.
-$(STAMP): requirements.lock
+# The environment is made anew when the interpreter, the lock or pyproject.toml changes.
+$(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Diamond needs Python 3.11 or newer: $(PYTHON) is $(or $(VERSION),not there)." >&2; \
 	  echo "Name another one: make $(or $(MAKECMDGOALS),demo) PYTHON=..." >&2; \

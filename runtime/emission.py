@@ -5,15 +5,13 @@ from typing import Any
 from diamond.compiler.program import Program
 from diamond.compiler.variants import Due, variants_of
 
-FORMS = ("jaxpr", "stablehlo", "hlo")
-
 
 def text_of(program: Program, form: str) -> str:
     """Returns every step of a run as text, each below the names of its exchanges.
 
     Args:
         program: The program.
-        form: One of `FORMS`; `hlo` is what XLA has optimized.
+        form: `jaxpr`, `stablehlo` or `hlo`, which is what XLA has optimized.
     """
     parts = []
     for due in variants_of(program.plan):

@@ -14,7 +14,7 @@ import jax
 
 from diamond.runtime import finite
 from diamond.runtime.checkpoints import CheckpointStore, abstract
-from diamond.runtime.checkpoints.identity import check_identity
+from diamond.runtime.checkpoints.identity import check_identity, tell_changes
 from diamond.runtime.data import Batch, Dataset, Prefetcher
 from diamond.runtime.failures import EnvironmentProblem, Interrupted, RunFailed
 from diamond.runtime.folder import RunFolder
@@ -131,12 +131,14 @@ def _begin(
     """Returns the newest state that was saved, or the initial one."""
     step = store.latest()
     if step is not None:
-        check_identity(store.meta(step), meta, progress.note)
+        saved = store.meta(step)
+        check_identity(saved, meta)
         if step > schedule.steps:
             raise EnvironmentProblem(
                 f"{store.folder.parent} is at step {step},"
                 f" beyond the {schedule.steps} steps of the scheme"
             )
+        tell_changes(saved, meta, progress.note)
     with progress.busy("initializing"):
         state = engine.init(jax.random.key(seed))
         if step is None:
@@ -171,7 +173,8 @@ class _Loop:
         self._progress = progress
         self._watch = Stopwatch()
         self._losses: list[tuple[int, Any]] = []  # on their way, not looked at yet
-        self._examples = 0  # of the steps of these losses
+        self._examples = 0  # of steps that were handed out and are in no rate yet
+        self._rate = 0.0
         self._saved: int | None = None
 
     def run(self, state: Any, stopper: Stopper) -> Result:
@@ -197,13 +200,14 @@ class _Loop:
         done = int(state.step)
         with self._compiling(state, stopper):
             state, output = self._engine.step(state, batch)
+        newest, examples = output["loss"], len(next(iter(batch.values())))
+        self._examples += examples
         if self._losses:
             jax.block_until_ready(self._losses[-1])
             self._progress.advance(done)
         if done % self._schedule.log_every == 0:
-            self._report()
-        self._losses.append((done + 1, output["loss"]))
-        self._examples += len(next(iter(batch.values())))
+            self._report(0 if _is_ready(newest) else examples)
+        self._losses.append((done + 1, newest))
         return state
 
     @contextlib.contextmanager
@@ -227,8 +231,12 @@ class _Loop:
         if _is_due(done, self._schedule.checkpoint_every):
             self._save(state)
 
-    def _report(self) -> None:
-        """Waits for the losses so far, judges them and tells of their mean."""
+    def _report(self, on_their_way: int = 0) -> None:
+        """Waits for the losses so far, judges them and tells of their mean.
+
+        Args:
+            on_their_way: Examples of a step that was handed out and is not finished.
+        """
         if not self._losses:
             return
         steps, losses = zip(*self._losses, strict=True)
@@ -237,13 +245,24 @@ class _Loop:
             if not finite.is_finite(value):
                 raise RunFailed(self._not_finite(f"the loss of step {step}"))
         loss = float(sum(value.mean() for value in values) / len(values))
-        rate = self._examples / self._watch.lap()
-        self._losses, self._examples = [], 0
+        rate = self._measured(on_their_way)
+        self._losses = []
         self._log.write(
             {"step": steps[-1], "loss": loss, "examples_per_second": round(rate, 1)}
         )
         self._progress.advance(steps[-1])
         self._progress.measure(loss, rate)
+
+    def _measured(self, on_their_way: int) -> float:
+        """Returns examples a second since the last time, of steps that are finished.
+
+        Where all of them were finished by the last time, that one's rate stands.
+        """
+        finished = self._examples - on_their_way
+        if finished:
+            self._rate = finished / self._watch.lap()
+            self._examples = on_their_way
+        return self._rate
 
     def _evaluate(self, state: Any) -> dict[str, float]:
         """Returns the metrics of the held-out data; none where nothing is held out."""
@@ -289,3 +308,7 @@ class _Loop:
 
 def _is_due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
+
+
+def _is_ready(loss: Any) -> bool:
+    return not hasattr(loss, "is_ready") or bool(loss.is_ready())

@@ -8,7 +8,8 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Returns the negative log-likelihood of integer targets, in nats, an example.
 
     The logarithm of the softmax is taken in fp32 at least. Where an example has many
-    targets (tokens), its value is the mean over them.
+    targets (tokens), its value is the mean over them. A target that is no class makes
+    the value NaN.
 
     Args:
         logits: `[examples, ..., classes]`.
@@ -28,10 +29,14 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
         )
     wide = jnp.promote_types(logits.dtype, jnp.float32)
     logits = logits.astype(wide)
-    places = jnp.arange(logits.shape[-1], dtype=targets.dtype)
+    if targets.dtype.itemsize < 4:
+        targets = targets.astype(jnp.int32)  # a byte does not count to 256
+    classes = logits.shape[-1]
+    places = jnp.arange(classes, dtype=targets.dtype)
     # A masked sum, not a gather, whose gradient would be a scatter.
     picked = jnp.sum(jnp.where(places == targets[..., None], logits, 0), axis=-1)
     values = jax.nn.logsumexp(logits, axis=-1) - picked
+    values = jnp.where((targets >= 0) & (targets < classes), values, jnp.nan)
     return jnp.mean(values.reshape(len(targets), -1), axis=1)
 
 

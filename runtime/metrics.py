@@ -6,12 +6,15 @@ the record before), `examples_per_second` and `seconds`; an evaluation has `step
 the line.
 """
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
 
+from diamond.runtime.failures import EnvironmentProblem, Failure, RunFailed
 from diamond.runtime.strict_json import dumps
 
 
@@ -33,14 +36,19 @@ class MetricsLog:
         Args:
             path: The file; it need not exist.
             after: Steps that are already taken.
+
+        Raises:
+            EnvironmentProblem: If the file cannot be used.
         """
-        kept = _records_up_to(path, after)
-        _replace(path, kept)
+        with _told_plainly(path, EnvironmentProblem):
+            kept = _records_up_to(path, after)
+            _replace(path, kept)
+            self._file = path.open("a", encoding="utf-8")
+        self._path = path
         self._start = time.monotonic()
         losses = [record["loss"] for record in kept if "loss" in record]
         self.last_loss: float | None = losses[-1] if losses else None
         self._evaluated = {each["step"] for each in kept if "evaluation" in each}
-        self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -51,13 +59,20 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        # Every record was flushed; what is left is of one that could not be written.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def write(self, record: dict[str, Any]) -> None:
-        """Writes a record, adding `seconds`."""
+        """Writes a record, adding `seconds`.
+
+        Raises:
+            RunFailed: If it cannot be written.
+        """
         seconds = round(time.monotonic() - self._start, 3)
-        self._file.write(dumps({**record, "seconds": seconds}) + "\n")
-        self._file.flush()
+        with _told_plainly(self._path, RunFailed):
+            self._file.write(dumps({**record, "seconds": seconds}) + "\n")
+            self._file.flush()
         self.last_loss = record.get("loss", self.last_loss)
 
     def write_evaluation(self, step: int, metrics: dict[str, float]) -> None:
@@ -68,18 +83,25 @@ class MetricsLog:
 
 
 def _records_up_to(path: Path, step: int) -> list[dict[str, Any]]:
-    """Reads whole records; a line that a crash cut short is left out."""
+    """Reads whole records; a line that a crash cut short or broke is left out."""
     if not path.exists():
         return []
     records = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and record.get("step", step + 1) <= step:
+        if _is_whole(record) and record["step"] <= step:
             records.append(record)
     return records
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether a line is what `write` writes, as far as this file reads it."""
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
+        return False
+    return isinstance(record.get("loss", 0.0), (int, float, NoneType))
 
 
 def _replace(path: Path, records: list[dict[str, Any]]) -> None:
@@ -87,3 +109,12 @@ def _replace(path: Path, records: list[dict[str, Any]]) -> None:
     text = "".join(dumps(record) + "\n" for record in records)
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+@contextlib.contextmanager
+def _told_plainly(path: Path, failure: type[Failure]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise failure(f"{path} cannot be written: {reason}") from error

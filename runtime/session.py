@@ -15,7 +15,7 @@ from diamond.compiler.plan_text import print_plan
 from diamond.compiler.program import Program
 from diamond.compiler.task import Task
 from diamond.dsl.vocabulary import Scheme
-from diamond.runtime import devices
+from diamond.runtime import devices, memory
 from diamond.runtime.checkpoints.identity import describe
 from diamond.runtime.data import DataError, Dataset, open_data
 from diamond.runtime.emission import text_of
@@ -74,7 +74,7 @@ class Session:
             raise Uncertified(str(error)) from error
 
     def text(self, form: str) -> str:
-        """Returns the plan, or the program in one of `emission.FORMS`."""
+        """Returns the `plan`, or the program in a form that `text_of` knows."""
         if form == "plan":
             return print_plan(self.plan)
         return text_of(self.program, form)
@@ -132,7 +132,8 @@ def run_session(session: Session, out: Path, engine: str, progress: Progress) ->
     schedule = Schedule(
         scheme.train.steps, scheme.train.evaluate, scheme.train.checkpoint
     )
-    with open_run(out, scheme.name) as run, _bad_data():
+    told = memory.told_with(lambda: session.plan)
+    with open_run(out, scheme.name) as run, _bad_data(), told:
         meta = describe(scheme, engine, session.data.fingerprint())
         return train(
             session.engine(engine),

@@ -31,6 +31,9 @@ from diamond.runtime.optimizers import build_optimizer
 UserLoss = Callable[[Any, Batch], jax.Array]
 Metrics = dict[str, float]
 
+# The types that a model may make its parameters of; for fp64 they are widened.
+PARAMETERS = {"fp32": ("float32",), "fp64": ("float64", "float32")}
+
 
 def make_task(
     scheme: Scheme,
@@ -91,7 +94,8 @@ def task_from(
             both as they are.
 
     Raises:
-        ValueError: If the model has variables that are no parameters.
+        ValueError: If the model has variables that are no parameters, or parameters
+            of another precision.
 
     Example:
         >>> def loss(model, batch):
@@ -104,6 +108,7 @@ def task_from(
         (4,)
     """
     functions = functional(model)
+    _refuse_precisions(functions, precision)
     if isinstance(optimizer, Call):
         optimizer = build_optimizer(optimizer, total_steps)
     if isinstance(loss, MeanSquaredError | CrossEntropy):
@@ -111,6 +116,17 @@ def task_from(
     else:
         task = _custom(functions, loss, optimizer)
     return _in_fp64(task) if precision == "fp64" else task
+
+
+def _refuse_precisions(model: Functional, precision: str) -> None:
+    allowed = PARAMETERS[precision]
+    for name, dtype in model.types.items():
+        if dtype not in allowed:
+            raise ValueError(
+                f"parameter `{name}` of the model has type {dtype}, and the scheme "
+                f"asks for `precision = {precision}`: make it {allowed[0]}; parameters "
+                "of mixed precision are not in this release"
+            )
 
 
 def _built_in(
@@ -132,7 +148,7 @@ def _built_in(
         }
 
     report = _same if regression else _with_perplexity
-    return Task(model.init, loss, measure, report, optimizer, model.dims)
+    return Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
 
 
 def _custom(
@@ -145,7 +161,7 @@ def _custom(
         ones = jax.tree.map(lambda array: array[:, None], dict(batch))
         return {"loss": jax.vmap(lambda one: loss(params, one))(ones)}
 
-    return Task(model.init, loss, measure, _same, optimizer, model.dims)
+    return Task(model.init, loss, measure, _same, optimizer, model.dims, model.merge)
 
 
 def _same(means: Metrics) -> Metrics:

@@ -3,12 +3,14 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from diamond.compiler.certify import CertificateError
 from diamond.runtime.checkpoints import RunLock
 from diamond.runtime.cli.command import diamondc
 from diamond.runtime.cli.guard import guarded
+from diamond.runtime.failures import Interrupted
 
 GOOD = """\
 scheme tiny
@@ -332,6 +334,17 @@ def test_a_loss_that_is_not_finite_ends_with_3(call, scheme, tmp_path):
     assert "is not finite, so training stopped; nothing was saved yet" in err
 
 
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+def test_a_run_that_was_stopped_is_no_error(call, scheme, monkeypatch, number, code):
+    def stop(*arguments):
+        raise Interrupted("stopped after step 3", number)
+
+    monkeypatch.setattr("diamond.runtime.session.run_session", stop)
+    stopped = call("run", scheme, "--format", "json")
+    assert stopped == (code, "", "stopped after step 3\n")
+    assert f" {code}  stopped by " in call("--help")[1]
+
+
 # Failures
 
 
@@ -339,6 +352,44 @@ def test_a_wrong_option_is_a_wrong_call(call):
     code, out, err = call("check", "--colour")
     assert (code, out) == (2, "")
     assert "No such option" in err
+
+
+def no_memory(kind):
+    if kind is MemoryError:
+        return MemoryError()
+    return kind("RESOURCE_EXHAUSTED: Out of memory allocating 8589934592 bytes.")
+
+
+@pytest.mark.parametrize("kind", [MemoryError, jax.errors.JaxRuntimeError])
+def test_out_of_memory_says_what_to_do(call, scheme, tmp_path, monkeypatch, kind):
+    def burst(*arguments):
+        raise no_memory(kind)
+
+    monkeypatch.setattr("diamond.compiler.program.Program.step", burst)
+    code, out, err = call("run", scheme, "--out", tmp_path / "run")
+    assert (code, out) == (3, "")
+    assert "error: out of memory: take a smaller batch" in err
+    assert "what the plan bills a device" in err
+    assert "parameters: 2.38 KiB" in err
+
+
+def test_out_of_memory_elsewhere_is_no_bug(call, scheme, monkeypatch):
+    def burst(*arguments):
+        raise no_memory(jax.errors.JaxRuntimeError)
+
+    monkeypatch.setattr("diamond.compiler.program.Program.certify", burst)
+    code, _, err = call("explain", scheme, "--certify")
+    assert (code, err.count("\n")) == (3, 1)
+    assert err.startswith("error: out of memory: take a smaller batch")
+
+
+def test_a_full_disk_is_no_bug(scheme):
+    command = f"{sys.executable} -m diamond.runtime.cli compile {scheme} --emit ast"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: no space left on device\n"
 
 
 def test_our_bug_ends_with_70_and_a_report(call, scheme, monkeypatch, tmp_path):

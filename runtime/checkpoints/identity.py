@@ -14,7 +14,8 @@ from importlib import metadata
 from typing import Any
 
 from diamond.dsl.emit import emit, format_term
-from diamond.dsl.vocabulary import Scheme
+from diamond.dsl.vocabulary import Call, Scheme
+from diamond.dsl.vocabulary.schedules import SCHEDULES
 from diamond.runtime.failures import EnvironmentProblem
 
 LIBRARIES = ("diamondc", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
@@ -40,12 +41,13 @@ def describe(scheme: Scheme, engine: str, fingerprint: str) -> Meta:
         "scheme": text,
         "scheme_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "steps": scheme.train.steps,
+        "spanning": sorted(_spanning(scheme.train.optimizer)),
         "mesh": {axis.name: axis.size for axis in scheme.mesh},
         "versions": _versions(),
     }
 
 
-def check_identity(saved: Meta, now: Meta, note: Callable[[str], None]) -> None:
+def check_identity(saved: Meta, now: Meta) -> None:
     """Holds a checkpoint's description against that of the run that takes it up.
 
     Raises:
@@ -56,11 +58,17 @@ def check_identity(saved: Meta, now: Meta, note: Callable[[str], None]) -> None:
         head = "the folder's checkpoint belongs to another scheme:"
         tail = "go on with the scheme as it was, or give another folder with --out"
         raise EnvironmentProblem("\n".join([head, *lines, tail]))
+
+
+def tell_changes(saved: Meta, now: Meta, note: Callable[[str], None]) -> None:
+    """Tells of what differs and lets a run go on all the same."""
     before, after = saved.get("steps"), now.get("steps")
-    if before != after:
+    spanning = now.get("spanning")
+    if spanning and before != after:
+        names = ", ".join(f"`{name}`" for name in spanning)
         note(
-            f"train.steps was {before} and is {after}: a learning rate that is"
-            " scheduled over all steps goes on by the new number"
+            f"train.steps was {before} and is {after}: {names}, which spans all steps,"
+            " goes on by the new number"
         )
     versions = _differences(saved.get("versions", {}), now.get("versions", {}))
     if versions:
@@ -96,6 +104,13 @@ def _fields(scheme: Scheme) -> dict[str, str]:
             value = getattr(block, name)
             fields[f"replicas over {block.axis}: {name}"] = _written(value)
     return fields
+
+
+def _spanning(call: Call) -> set[str]:
+    """Returns the names of schedules whose length is that of the training."""
+    inner = [value for _, value in call.arguments if isinstance(value, Call)]
+    mine = {call.name} & {row.name for row in SCHEDULES if row.home == "diamond"}
+    return mine.union(*map(_spanning, inner))
 
 
 def _written(term: object) -> str:

@@ -102,11 +102,18 @@ def _as_leaf(like: Any, array: Any) -> Any:
     if array is None:
         return _empty(like)
     if _is_key(like):
-        data = jax.random.wrap_key_data(array, impl=jax.random.key_impl(like))
-        return data if like.sharding is None else jax.device_put(data, like.sharding)
+        key = jax.random.wrap_key_data(array, impl=_key_impl(like))
+        return key if like.sharding is None else jax.device_put(key, like.sharding)
     if isinstance(like, (bool, int, float)):
         return type(like)(array)
     return array
+
+
+def _key_impl(like: Any) -> Any:
+    """Returns what draws from a key, of which only shape and type need be known."""
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), like)
+    return found[0]
 
 
 def _empty(like: Any) -> Any:

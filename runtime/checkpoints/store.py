@@ -11,6 +11,7 @@ holds the run folder's lock.
 """
 
 import contextlib
+import logging
 import re
 import shutil
 import warnings
@@ -25,6 +26,8 @@ from diamond.runtime.checkpoints.manifest import Damaged, LeafRecord, Manifest
 from diamond.runtime.failures import EnvironmentProblem, RunFailed
 
 STATE = "state"
+# What JAX narrows where its 64-bit types are off.
+WIDE = ("float64", "int64", "uint64", "complex128")
 _FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -104,8 +107,12 @@ class CheckpointStore:
         with a warning that names the file.
 
         Raises:
-            RunFailed: If every step is damaged.
+            RunFailed: If every step is damaged, or the folder cannot be used.
         """
+        with _told_plainly(f"{self.folder} cannot be used"):
+            return self._newest_whole()
+
+    def _newest_whole(self) -> int | None:
         self._remove_unfinished()
         steps = self.steps()
         for step in reversed(steps):
@@ -136,13 +143,15 @@ class CheckpointStore:
 
         Raises:
             Damaged: If a file is not what was written.
-            EnvironmentProblem: If the state has other arrays than `like`.
+            EnvironmentProblem: If the state has other arrays than `like`, or JAX
+                would narrow them.
         """
         content = self._checked(step)
         wanted = leaves.records_of(like)
         if content.leaves != wanted:
             raise EnvironmentProblem(_difference(content.leaves, wanted))
         arrays = ocp.load(self.path(step) / STATE, leaves.to_targets(like))
+        _refuse_narrowed(content.leaves, arrays)
         return leaves.from_arrays(like, arrays)
 
     def path(self, step: int) -> Path:
@@ -196,6 +205,18 @@ def _remove(path: Path) -> None:
         path.rmdir()
 
 
+def _refuse_narrowed(saved: tuple[LeafRecord, ...], arrays: leaves.Arrays) -> None:
+    """Orbax restores in threads of its own, which `jax.enable_x64` does not reach."""
+    for record in saved:
+        found = arrays.get(record.name)
+        if found is not None and record.dtype in WIDE and found.dtype != record.dtype:
+            raise EnvironmentProblem(
+                f"`{record.name}` of the checkpoint is {record.dtype} and was restored "
+                f"as {found.dtype}: switch 64-bit types on for the whole process, with "
+                '`jax.config.update("jax_enable_x64", True)`'
+            )
+
+
 def _difference(saved: tuple[LeafRecord, ...], wanted: tuple[LeafRecord, ...]) -> str:
     before = {each.name: each for each in saved}
     after = {each.name: each for each in wanted}
@@ -219,7 +240,19 @@ def _written(record: LeafRecord | None) -> str:
 def _told_plainly(what: str) -> Iterator[None]:
     """Turns what the file system or Orbax raises into one line."""
     try:
-        yield
+        with _quiet():
+            yield
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunFailed(f"{what}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Orbax from writing what it raises to stderr as well, with tracebacks."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

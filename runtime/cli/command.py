@@ -21,11 +21,13 @@ Examples:
 
 \b
 Exit codes:
-  0   all is well
-  1   the scheme has errors
-  2   the call or the environment does not fit
-  3   the run failed
-  70  a bug in diamondc
+  0    all is well
+  1    the scheme has errors
+  2    the call or the environment does not fit
+  3    the run failed
+  70   a bug in diamondc
+  130  stopped by Ctrl-C (SIGINT); a run has saved what was done
+  143  stopped by SIGTERM, in the same way
 
 \b
 Completion in the shell, for bash, zsh or fish:

@@ -1,5 +1,6 @@
 """From whatever ends a command to an exit code; never to a traceback."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -9,10 +10,29 @@ from collections.abc import Sequence
 import click
 
 from diamond.dsl.diagnostics import SchemeError
+from diamond.runtime import memory
 from diamond.runtime.cli.output import exit_code_of, fail, say, show
-from diamond.runtime.failures import Failure
+from diamond.runtime.failures import (
+    EnvironmentProblem,
+    Failure,
+    Interrupted,
+    RunFailed,
+)
 
 BUG = 70
+# What the machine refuses whatever the code does.
+REFUSALS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.EMFILE,
+    errno.ENFILE,
+}
 
 
 def guarded(command: click.Command, arguments: Sequence[str]) -> int:
@@ -32,12 +52,28 @@ def guarded(command: click.Command, arguments: Sequence[str]) -> int:
         show(error.diagnostics, error.source)
         return exit_code_of(error.diagnostics)
     except Failure as failure:
-        fail(str(failure))
-        return failure.exit_code
+        return _failed(failure)
     except BrokenPipeError:
         return _reader_left()
     except Exception as error:
-        return _bug(error)
+        known = _known(error)
+        return _failed(known) if known else _bug(error)
+
+
+def _failed(failure: Failure) -> int:
+    tell = say if isinstance(failure, Interrupted) else fail
+    tell(str(failure))
+    return failure.exit_code
+
+
+def _known(error: Exception) -> Failure | None:
+    """Returns what the machine is to blame for, as a failure."""
+    if memory.is_out_of_memory(error):
+        return RunFailed(f"out of memory: {memory.ADVICE}")
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        where = f"{error.filename}: " if error.filename else ""
+        return EnvironmentProblem(f"{where}{(error.strerror or str(error)).lower()}")
+    return None
 
 
 def _reader_left() -> int:

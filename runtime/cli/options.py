@@ -16,7 +16,8 @@ output_format = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How results are written to stdout.",
+    help="How results are written to stdout; nothing is written there where a command "
+    "fails without one.",
 )
 
 devices = click.option(

@@ -53,8 +53,9 @@ def run(
     """Train a scheme, or go on where an earlier run stopped.
 
     The state is saved at the end and as often as train.checkpoint says. The same
-    command goes on from the last checkpoint, bit for bit. Ctrl-C saves and stops;
-    twice leaves at once.
+    command goes on from the last checkpoint, bit for bit. Ctrl-C and SIGTERM save and
+    stop, with exit code 130 and 143; twice leaves at once. With --format json, a run
+    that fails or is stopped leaves stdout empty.
     """
     scheme = load(file, overrides)
 

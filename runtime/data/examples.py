@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from diamond.runtime.data.dataset import Batch
+from diamond.runtime.data.dataset import Batch, DataError
 from diamond.runtime.data.sampling import Integers, shuffled
 
 Array = NDArray[np.generic]
@@ -25,6 +25,9 @@ class Examples:
         seed: Seed of the order.
         classes: The number of classes, or None where targets are real numbers.
         digest: SHA-256 of the data.
+
+    Raises:
+        DataError: If a batch takes more examples than there are to train on.
     """
 
     inputs: Array
@@ -35,6 +38,14 @@ class Examples:
     seed: int
     classes: int | None
     digest: str
+
+    def __post_init__(self) -> None:
+        if self.batch > len(self.training):
+            raise DataError(
+                f"`batch = {self.batch}` takes more than the {len(self.training):,} "
+                f"examples to train on ({len(self.holding):,} are held out): make the "
+                "batch smaller"
+            )
 
     def batch_at(self, step: int) -> Batch:
         """Returns the batch of a step, counted from 0."""

@@ -51,8 +51,14 @@ def shuffled(seed: int, size: int, start: int, count: int) -> Integers:
 def split(size: int, held_out: float) -> tuple[Integers, Integers]:
     """Splits places into those to train on and those held out, each in order.
 
-    The split depends on nothing but the size and the share.
+    The split depends on nothing but the size and the share. At least one place is
+    trained on, and one held out where a share is asked for, as far as there are two.
+
+    Example:
+        >>> [len(places) for places in split(4, 0.05)]
+        [3, 1]
     """
     order = permutation(0, 0, size)
-    cut = round(size * held_out)
+    wanted = max(round(size * held_out), 1 if held_out else 0)
+    cut = max(min(wanted, size - 1), 0)
     return np.sort(order[cut:]), np.sort(order[:cut])

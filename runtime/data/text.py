@@ -19,8 +19,9 @@ VOCABULARY = 256
 # The default corpus stops here, so that it is read in an instant.
 DEFAULT_SIZE = 8 * 2**20
 # Held-out text is taken in chunks from all over the corpus, not from its end, which
-# may be of another kind.
+# may be of another kind. A small corpus is cut in as many, of at least a window.
 CHUNK = 16 * 2**10
+FEWEST_CHUNKS = 64
 # So many held-out windows, evenly spaced, tell the loss to about 1 %.
 MOST_HELD_OUT = 512
 SKIPPED = ("site-packages", "dist-packages", "test", "tests")
@@ -94,13 +95,8 @@ def open_text(term: Text, root: Path, seed: int, context: int) -> Windows:
         text = standard_library()
     else:
         text = _joined(find_files(root, term.files))
-    training, holding = _split(text, term.held_out)
-    for name, part in (("training", training), ("held-out", holding)):
-        if 0 < len(part) <= context or (name == "training" and not len(part)):
-            raise DataError(
-                f"the {name} text has {len(part):,} bytes and a window needs "
-                f"{context + 1:,}: name more text, or make `context` smaller"
-            )
+    _check_length(len(text), context, term.held_out)
+    training, holding = _split(text, term.held_out, context)
     digest = hashlib.sha256(text.tobytes()).hexdigest()
     return Windows(training, holding, context, term.batch, seed, digest)
 
@@ -139,12 +135,30 @@ def _joined(paths: list[Path]) -> Bytes:
         raise DataError(f"the text cannot be read: {error}") from error
 
 
-def _split(text: Bytes, held_out: float) -> tuple[Bytes, Bytes]:
-    chunks = -(-len(text) // CHUNK)
-    kept, held = split(chunks, held_out)
-    return _chunks(text, kept), _chunks(text, held)
+def _check_length(size: int, context: int, held_out: float) -> None:
+    window = context + 1
+    if size < window:
+        raise DataError(
+            f"the text has {size:,} bytes and a window needs {window:,}: name more "
+            "text, or make `context` smaller"
+        )
+    if held_out and size < 2 * window:
+        raise DataError(
+            f"the text has {size:,} bytes, and a window to train on and one to hold "
+            f"out need {2 * window:,}: name more text, make `context` smaller, or "
+            "set `held_out = 0`"
+        )
 
 
-def _chunks(text: Bytes, places: Integers) -> Bytes:
-    pieces = [text[place * CHUNK : (place + 1) * CHUNK] for place in places]
+def _split(text: Bytes, held_out: float, context: int) -> tuple[Bytes, Bytes]:
+    size = max(context + 1, min(CHUNK, len(text) // FEWEST_CHUNKS))
+    count = len(text) // size
+    kept, held = split(count, held_out)
+    return _chunks(text, kept, size, count), _chunks(text, held, size, count)
+
+
+def _chunks(text: Bytes, places: Integers, size: int, count: int) -> Bytes:
+    """Joins chunks; the last of all has what is left over as well."""
+    ends = [len(text) if place == count - 1 else (place + 1) * size for place in places]
+    pieces = [text[place * size : end] for place, end in zip(places, ends, strict=True)]
     return np.concatenate([text[:0], *pieces])

@@ -4,6 +4,7 @@ The module is split once; what `jax.jit` then sees are dicts and arrays, so a st
 costs little Python. Only parameters may change, and only the optimizer changes them.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,12 +28,14 @@ class Functional(NamedTuple):
         merge: Parameters -> the nnx module with these parameters.
         dims: Parameters' tree with a tuple of logical dim names a leaf; an empty
             tuple where the module names none.
+        types: Dotted name of each parameter -> its element type.
     """
 
     init: Callable[[jax.Array], Params]
     apply: Callable[..., Any]
     merge: Callable[[Params], Any]
     dims: Any
+    types: dict[str, Any]
 
 
 def functional(model: nnx.Module | ModuleFactory) -> Functional:
@@ -40,7 +43,8 @@ def functional(model: nnx.Module | ModuleFactory) -> Functional:
 
     Args:
         model: A module, whose present parameters are then the initial ones whatever
-            the key; or a function `rngs -> module`, called with `nnx.Rngs(key)`.
+            the key; or a function or a module's class, called with `nnx.Rngs(key)`,
+            by the name `rngs` where it takes that by name only.
             Arrays that a module holds outside of any `nnx.Variable` are constants;
             a function's are those that it makes with `nnx.Rngs(0)`.
 
@@ -57,7 +61,42 @@ def functional(model: nnx.Module | ModuleFactory) -> Functional:
     """
     if isinstance(model, nnx.Module):
         return _from_module(model)
-    return _from_factory(model)
+    return _from_factory(_by_place(model))
+
+
+def _by_place(factory: Callable[..., nnx.Module]) -> ModuleFactory:
+    """Lets a function that takes `rngs` by name only, as flax's own, be called."""
+    named = _parameters(factory)
+    rngs = named.pop("rngs", None)
+    if rngs is None or rngs.kind is not inspect.Parameter.KEYWORD_ONLY:
+        return factory
+    lacking = [name for name, one in named.items() if _is_required(one)]
+    if lacking:
+        name = getattr(factory, "__name__", "the model")
+        raise ValueError(
+            f"`{name}` needs {', '.join(f'`{each}`' for each in lacking)}: pass "
+            f"`lambda rngs: {name}(..., rngs=rngs)` instead"
+        )
+    return lambda rngs: factory(rngs=rngs)
+
+
+def _parameters(factory: Any) -> dict[str, inspect.Parameter]:
+    """Returns what a function or a class takes, without `self`."""
+    is_class = isinstance(factory, type)
+    # The signature of a module's class is that of nnx's metaclass.
+    called = getattr(factory, "__init__") if is_class else factory  # noqa: B009
+    try:
+        named = inspect.signature(called).parameters
+    except (TypeError, ValueError):
+        return {}
+    return dict(list(named.items())[1 if is_class else 0 :])
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return (
+        parameter.default is inspect.Parameter.empty and parameter.kind not in variable
+    )
 
 
 def _from_module(module: nnx.Module) -> Functional:
@@ -111,7 +150,8 @@ def _functions(
         return merge(values)(*inputs)
 
     dims = _nest({_words(path): _dims_of(leaf) for path, leaf in flat.items()})
-    return Functional(init, apply, merge, dims)
+    types = {".".join(_words(k)): leaf.get_value().dtype for k, leaf in flat.items()}
+    return Functional(init, apply, merge, dims, types)
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
@@ -171,7 +211,7 @@ def _refuse_variables(rest: Any) -> None:
 
 def _advice(variable: Any) -> str:
     if isinstance(variable, nnx.RngState):
-        return "leave dropout out, or make it without `rngs`"
+        return "leave dropout out, and whatever else draws random numbers"
     if isinstance(variable, nnx.BatchStat):
         return "use `nnx.LayerNorm`, `nnx.RMSNorm` or `nnx.GroupNorm` instead"
     return "make it an `nnx.Param`, or a plain array where it is a constant"

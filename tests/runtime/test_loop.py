@@ -1,3 +1,4 @@
+import io
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ from diamond.runtime.checkpoints import CheckpointStore
 from diamond.runtime.failures import EnvironmentProblem, RunFailed
 from diamond.runtime.folder import open_run
 from diamond.runtime.loop import Schedule, train
+from diamond.runtime.progress import Lines
 from tests.runtime.fakes import Drift, Numbers, final_params
 
 
@@ -54,6 +56,64 @@ def test_the_log_has_the_mean_loss_of_each_interval(tmp_path):
     first = [final_params(step + 1)[:2].mean() for step in range(10)]
     assert losses[0]["loss"] == pytest.approx(np.mean(first), rel=1e-6)
     assert all(each["examples_per_second"] > 0 for each in losses)
+
+
+def rates(folder):
+    return [each["examples_per_second"] for each in records(folder) if "loss" in each]
+
+
+@pytest.mark.parametrize("steps", [10, 11, 12, 20])
+@pytest.mark.parametrize("ahead", [True, False])
+def test_rates_are_those_of_finished_steps(tmp_path, monkeypatch, steps, ahead):
+    clock = Clock()
+    monkeypatch.setattr("diamond.runtime.stopwatch.time", clock)
+    run(tmp_path, Schedule(steps, log_every=10), Timed(clock, ahead))
+    assert rates(tmp_path) == [pytest.approx(5 / 2)] * len(rates(tmp_path))
+
+
+class Clock:
+    """Stands still but where steps take their time."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Timed(Drift):
+    """Takes 2 s a step: at once, or ahead of the host, which waits for the losses."""
+
+    def __init__(self, clock, ahead):
+        super().__init__(compiles=False)
+        self.clock = clock
+        self.ahead = ahead
+        self.free_at = 0.0
+
+    def step(self, state, batch):
+        state, output = super().step(state, batch)
+        self.free_at = max(self.free_at, self.clock.now) + 2
+        if not self.ahead:
+            self.clock.now = self.free_at
+        return state, {"loss": Later(output["loss"], self.free_at, self.clock)}
+
+
+class Later:
+    """An array that is ready at some time."""
+
+    def __init__(self, value, at, clock):
+        self.value = value
+        self.at = at
+        self.clock = clock
+
+    def is_ready(self):
+        return self.clock.now >= self.at
+
+    def block_until_ready(self):
+        self.clock.now = max(self.clock.now, self.at)
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        return self.block_until_ready().value
 
 
 def test_evaluations_and_checkpoints_come_when_they_are_due(tmp_path):
@@ -141,6 +201,17 @@ def test_a_folder_beyond_the_scheme_is_refused(tmp_path):
     run(tmp_path, Schedule(8))
     with pytest.raises(EnvironmentProblem, match="at step 8, beyond the 4 steps"):
         run(tmp_path, Schedule(4))
+
+
+def test_it_is_refused_before_anything_is_told(tmp_path):
+    told = io.StringIO()
+    meta = {"steps": 8, "spanning": ["cosine"]}
+    run(tmp_path, Schedule(8), meta=meta)
+    with pytest.raises(EnvironmentProblem, match="beyond"):
+        run(tmp_path, Schedule(4), meta={**meta, "steps": 4}, progress=Lines(told))
+    assert told.getvalue() == ""
+    run(tmp_path, Schedule(9), meta={**meta, "steps": 9}, progress=Lines(told))
+    assert "train.steps was 8 and is 9: `cosine`" in told.getvalue()
 
 
 def test_a_damaged_checkpoint_is_gone_around(tmp_path):

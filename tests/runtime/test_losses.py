@@ -48,6 +48,23 @@ def test_the_gradient_needs_no_scatter() -> None:
     assert "scatter" not in jax.jit(jax.grad(total)).lower(*shapes).as_text()
 
 
+def test_a_target_that_is_no_class_is_not_passed_over() -> None:
+    logits = jnp.zeros((4, 3))
+    values = cross_entropy(logits, jnp.array([0, 2, 3, -1]))
+    assert jnp.isnan(values).tolist() == [False, False, True, True]
+    tokens = cross_entropy(jnp.zeros((2, 2, 3)), jnp.array([[0, 1], [2, 7]]))
+    assert jnp.isnan(tokens).tolist() == [False, True]
+
+
+def test_bytes_may_be_targets_among_many_classes() -> None:
+    logits = jax.random.normal(jax.random.key(0), (2, 300))
+    wide, narrow = (
+        cross_entropy(logits, jnp.array([3, 255], kind))
+        for kind in (jnp.int32, jnp.uint8)
+    )
+    np.testing.assert_array_equal(wide, narrow)
+
+
 @pytest.mark.parametrize("targets", [(5, 1), (4,), ()])
 def test_cross_entropy_refuses_shapes_that_would_broadcast(
     targets: tuple[int, ...],

@@ -150,6 +150,24 @@ def test_fp64_reaches_a_loss_of_the_callers_own() -> None:
         holds_together(task_from(linear, loss, SGD, precision="fp64"), batch)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_parameters_of_another_precision_are_refused(precision: str) -> None:
+    def narrow(rngs: nnx.Rngs) -> nnx.Module:
+        return nnx.Linear(3, 2, param_dtype=jnp.bfloat16, rngs=rngs)
+
+    message = rf"parameter `bias` .* bfloat16, .*`precision = {precision}`: .*mixed"
+    with pytest.raises(ValueError, match=message):
+        task_from(narrow, CrossEntropy(), SGD, precision=precision)
+
+
+def test_wide_parameters_are_refused_in_fp32() -> None:
+    with jax.enable_x64(True):
+        module = nnx.Linear(3, 2, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+        with pytest.raises(ValueError, match="type float64"):
+            task_from(module, CrossEntropy(), SGD)
+        task_from(module, CrossEntropy(), SGD, precision="fp64")
+
+
 def test_fp64_without_x64_is_refused() -> None:
     task = task_from(linear, CrossEntropy(), SGD, precision="fp64")
     with pytest.raises(ValueError, match="jax_enable_x64"):

@@ -16,7 +16,11 @@ from diamond.dsl.vocabulary import (
     Synchronous,
     Train,
 )
-from diamond.runtime.checkpoints.identity import check_identity, describe
+from diamond.runtime.checkpoints.identity import (
+    check_identity,
+    describe,
+    tell_changes,
+)
 from diamond.runtime.failures import EnvironmentProblem
 
 SCHEME = Scheme(
@@ -67,8 +71,13 @@ HARMFUL = {
 
 
 def held_against(now):
+    return differences(describe(SCHEME, "mesh", "00"), now)
+
+
+def differences(saved, now):
     notes = []
-    check_identity(describe(SCHEME, "mesh", "00"), now, notes.append)
+    check_identity(saved, now)
+    tell_changes(saved, now, notes.append)
     return notes
 
 
@@ -78,8 +87,18 @@ def test_what_does_not_touch_the_numbers_may_change(name):
 
 
 def test_training_may_become_longer_and_schedules_with_it():
-    (note,) = held_against(describe(train(steps=20), "mesh", "00"))
-    assert note.startswith("train.steps was 10 and is 20")
+    rate = Call("warmup_cosine", (("peak", 0.1), ("warmup", 2)))
+    optimizer = Call("adam", (("learning_rate", rate),))
+    saved, now = (
+        describe(train(steps=steps, optimizer=optimizer), "mesh", "00")
+        for steps in (10, 20)
+    )
+    (note,) = differences(saved, now)
+    assert note.startswith("train.steps was 10 and is 20: `warmup_cosine`, which spans")
+
+
+def test_without_such_a_schedule_there_is_nothing_to_tell():
+    assert held_against(describe(train(steps=20), "mesh", "00")) == []
 
 
 @pytest.mark.parametrize("name", HARMFUL)

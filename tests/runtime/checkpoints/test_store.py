@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +67,19 @@ def test_a_state_comes_back_bit_for_bit_on_the_same_shardings(store):
     assert store.latest() == 7
     assert store.meta(7) == {"scheme": "tiny"}
     same_bits(store.restore(7, state_at(0)), state_at(7))
+
+
+def test_fp64_does_not_come_back_narrowed(store):
+    with jax.enable_x64(True):
+        state = {"x": jnp.arange(3.0) / 3, "n": 5}
+        store.save(1, state, {})
+        with pytest.raises(EnvironmentProblem, match=r"`x` .* float64 .* as float32"):
+            store.restore(1, state)
+    jax.config.update("jax_enable_x64", True)
+    try:
+        same_bits(store.restore(1, state), state)
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 def test_an_abstract_state_is_enough_to_restore(store):
@@ -200,6 +215,35 @@ def test_a_failed_save_leaves_the_older_step(store, monkeypatch):
     assert store.latest() == 10
     assert store.restore(10, flat(0))["x"][0] == 1
     assert not (store.folder / "step-00000020").exists()
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    code = """
+import pathlib, resource, sys, numpy as np
+from diamond.runtime.checkpoints import CheckpointStore
+store = CheckpointStore(pathlib.Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    store.save(1, {"x": np.arange(50000.0)}, {})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("RunFailed the checkpoint of step 1 could not be")
+    assert "File too large" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_read_is_told(store, monkeypatch):
+    store.save(10, flat(1), {})
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(RunFailed, match=r"checkpoints cannot be used: .*denied"):
+        store.latest()
 
 
 def test_a_crash_between_any_two_operations_leaves_a_whole_step(tmp_path, monkeypatch):

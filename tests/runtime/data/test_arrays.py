@@ -50,9 +50,9 @@ def test_two_mapped_files(tmp_path: Path) -> None:
 
 
 def test_tokens_count_inputs_too(tmp_path: Path) -> None:
-    x = np.arange(40).reshape(4, 10)
+    x = np.arange(60).reshape(6, 10)
     term = saved(tmp_path, x=x, y=np.zeros_like(x))
-    assert open_arrays(term, tmp_path, seed=0).classes == 40
+    assert open_arrays(term, tmp_path, seed=0).classes == 60
 
 
 def test_the_fingerprint_is_of_the_files(tmp_path: Path) -> None:
@@ -69,11 +69,21 @@ def test_the_fingerprint_is_of_the_files(tmp_path: Path) -> None:
         ({"x": X, "z": Y}, r"d.npz has no array `y`; it has `x`, `z`"),
         ({"x": X, "y": Y[:-1]}, r"shape \(20, 3\), targets \(19,\)"),
         ({"x": X, "y": Y - 1}, "run from -1 to 2"),
-        ({"x": X, "y": np.array(["a"] * 20)}, "`y` holds <U1"),
-        ({"x": X.astype(complex), "y": Y}, "d.npz holds complex128"),
+        ({"x": X, "y": np.array(["a"] * 20)}, "`y` of d.npz holds <U1"),
+        ({"x": X.astype(complex), "y": Y}, "`x` of d.npz holds complex128"),
         ({"x": np.array(1.0), "y": Y}, "holds one number"),
         ({"x": X, "y": Y + 2**40}, "do not fit into 32 bits"),
         ({"x": X[:0], "y": Y[:0]}, "has 0 examples"),
+        ({"x": X[:1], "y": Y[:1]}, r"has 1 example: .*`held_out = 0`"),
+        ({"x": X[:, :0], "y": Y}, r"`x` of d.npz has shape \(20, 0\)"),
+        ({"x": X, "y": Y + 17}, r"run up to 20, so there are 21 for 20 examples"),
+        ({"x": X[:5], "y": Y[:5]}, r"`batch = 5` takes more than the 4 .*1 are held"),
+        (
+            {"x": np.where(X == 40, np.nan, X), "y": Y},
+            "`x` of d.npz holds nan in row 13",
+        ),
+        ({"x": X, "y": np.where(X == 3, -np.inf, X)}, "`y` of .* holds -inf in row 1"),
+        ({"x": X * 1e300, "y": Y}, r"holds 1e\+300 in row 0, .* in fp32"),
         ({"x": np.array([None] * 20, object), "y": Y}, "cannot be read as an array"),
     ],
 )
@@ -125,7 +135,22 @@ def test_a_file_shorter_than_its_header_says_is_refused(tmp_path: Path) -> None:
         open_arrays(Arrays(file="x.npy", targets="x.npy"), tmp_path, seed=0)
 
 
+def test_inputs_alone_ask_for_the_targets(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(DataError, match=r'with `targets = "FILE\.npy"`, not "y"'):
+        open_arrays(Arrays(file="x.npy", batch=5), tmp_path, seed=0)
+
+
+def test_mapped_files_are_searched_for_nan_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.where(X == 40, np.nan, X))
+    np.save(tmp_path / "y.npy", Y)
+    with pytest.raises(DataError, match=r"x\.npy holds nan in row 13"):
+        open_arrays(Arrays("x.npy", batch=5, targets="y.npy"), tmp_path, seed=0)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("1,2")
+    with pytest.raises(DataError, match="`x` is neither"):
+        open_arrays(Arrays(file="x"), tmp_path, seed=0)
     with pytest.raises(DataError, match=r"neither a \.npz nor a \.npy file"):
         open_arrays(Arrays(file="x.csv", targets="x.csv"), tmp_path, seed=0)

@@ -59,7 +59,7 @@ def test_batches_are_a_function_of_seed_and_step() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.9])
 def test_any_share_can_be_held_out(share: float) -> None:
-    data = open_digits(Digits(batch=2000, held_out=share), seed=0)
+    data = open_digits(Digits(batch=100, held_out=share), seed=0)
     held = data.held_out()["y"]
     assert len(held) == pytest.approx(1797 * share, abs=5)
-    assert len(data.batch_at(0)["y"]) == 2000
+    assert len(data.batch_at(0)["y"]) == 100

@@ -7,7 +7,13 @@ import pytest
 
 from diamond.dsl.vocabulary.training import Text
 from diamond.runtime.data import DataError
-from diamond.runtime.data.text import CHUNK, DEFAULT_SIZE, open_text, standard_library
+from diamond.runtime.data.text import (
+    CHUNK,
+    DEFAULT_SIZE,
+    FEWEST_CHUNKS,
+    open_text,
+    standard_library,
+)
 
 
 def corpus(root: Path, size: int) -> bytes:
@@ -38,15 +44,33 @@ def test_all_places_are_drawn(tmp_path: Path) -> None:
 
 def test_held_out_text_is_not_trained_on(tmp_path: Path) -> None:
     corpus(tmp_path, 10 * CHUNK)
-    data = open_text(Text(files="*.txt", held_out=0.2), tmp_path, 0, context=64)
-    assert (len(data.training), len(data.holding)) == (8 * CHUNK, 2 * CHUNK)
+    data = open_text(Text(files="*.txt", held_out=0.1), tmp_path, 0, context=64)
+    chunk = 10 * CHUNK // FEWEST_CHUNKS
+    assert (len(data.training), len(data.holding)) == (58 * chunk, 6 * chunk)
     held, trained = data.holding.tobytes(), data.training.tobytes()
     pieces = {held[i : i + 64] for i in range(0, len(held), 64)}
     assert not any(piece in trained for piece in pieces)
     windows = data.held_out()["x"]
-    assert windows.shape == (2 * CHUNK // 64 - 1, 64)
+    assert windows.shape == (6 * chunk // 64 - 1, 64)
     starts = {bytes(row.tolist()) for row in windows}
     assert len(starts) == len(windows)
+
+
+@pytest.mark.parametrize("size", [258, 300, 5_000, 50_000, 20 * CHUNK + 7])
+def test_a_share_of_a_small_text_is_held_out(tmp_path: Path, size: int) -> None:
+    text = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    text.tofile(tmp_path / "t.txt")
+    data = open_text(Text(files="t.txt"), tmp_path, 0, context=128)
+    assert len(data.training) + len(data.holding) == size
+    assert len(data.training) > 128
+    assert len(data.held_out()["x"]) >= 1
+    assert len(data.holding) <= max(0.07 * size, size / 2 + 1 if size < 400 else 129)
+
+
+def test_a_text_too_small_to_hold_out_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"x" * 257)
+    with pytest.raises(DataError, match=r"257 bytes, .* 258: .*`held_out = 0`"):
+        open_text(Text(files="t.txt"), tmp_path, 0, context=128)
 
 
 def test_nothing_need_be_held_out(tmp_path: Path) -> None:

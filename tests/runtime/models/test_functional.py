@@ -63,6 +63,35 @@ def test_a_module_outlives_the_donation_of_its_parameters() -> None:
     assert jnp.isfinite(module(jnp.ones((1, 2)))).all()
 
 
+class Own(nnx.Module):
+    """Takes `rngs` by name only, as flax's own modules do."""
+
+    def __init__(self, width: int = 4, *, rngs: nnx.Rngs) -> None:
+        self.layer = nnx.Linear(3, width, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.layer(x)
+
+
+def test_a_class_may_take_rngs_by_name_only() -> None:
+    f = functional(Own)
+    params = f.init(KEY)
+    expected = Own(rngs=nnx.Rngs(KEY)).layer.kernel
+    np.testing.assert_array_equal(params["layer"]["kernel"], expected)
+    assert f.apply(params, jnp.ones((2, 3))).shape == (2, 4)
+
+    def made(*, rngs: nnx.Rngs) -> nnx.Module:
+        return Own(5, rngs=rngs)
+
+    assert functional(made).init(KEY)["layer"]["kernel"].shape == (3, 5)
+
+
+def test_a_class_that_needs_more_is_refused_with_what_to_write() -> None:
+    message = r"`Linear` needs `in_features`, `out_features`: .*Linear\(\.\.\., rngs"
+    with pytest.raises(ValueError, match=message):
+        functional(nnx.Linear)
+
+
 def test_a_function_draws_by_the_key() -> None:
     f = functional(Net)
     first, again = f.init(KEY), jax.jit(f.init)(KEY)
