@@ -25,7 +25,7 @@ class Ratio(NamedTuple):
 
 
 def interleave(
-    ours: Callable[[], None], theirs: Callable[[], None], *, pairs: int = 31
+    ours: Callable[[], None], theirs: Callable[[], None], *, pairs: int = 21
 ) -> Ratio:
     """Runs two functions in turn, each first in every other pair.
 

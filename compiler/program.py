@@ -1,5 +1,6 @@
 """A program: a scheme compiled for a mesh, ready to train."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from diamond.compiler.state import Arrays, State
 from diamond.compiler.task import Params, Task
 from diamond.compiler.variants import clauses_begun, due_at, variants_of
 from diamond.dsl.vocabulary import Scheme
+
+MOST_ON_THEIR_WAY = 2
 
 
 class Program:
@@ -43,6 +46,7 @@ class Program:
         self.plan = plan
         self.mesh = mesh
         self.executables = Executables(plan, task, mesh, batch_shapes)
+        self._on_their_way: deque[jax.Array] = deque()
 
     def init(self, key: jax.Array) -> State:
         """Returns the state before the first step.
@@ -72,11 +76,23 @@ class Program:
         _check_alive(arrays)
         placed = self.shard(batch)
         run = self.executables.step(due_at(self.plan, done))
+        self._wait_for_room()
         begun = clauses_begun(self.plan, done)
         if begun:
             arrays = self.executables.rebase(arrays, begun)
         arrays, loss = run(arrays, placed)
+        self._on_their_way.append(loss)
         return State(np.asarray(done + 1, np.int32), *arrays), {"loss": loss}
+
+    def _wait_for_room(self) -> None:
+        """Waits until fewer than `MOST_ON_THEIR_WAY` steps are on their way.
+
+        Two keep a device busy. With many, XLA's CPU collectives, which wait for each
+        other in a pool of one thread a device, take each other's threads, and XLA
+        aborts the process after 40 s.
+        """
+        while len(self._on_their_way) >= MOST_ON_THEIR_WAY:
+            jax.block_until_ready(self._on_their_way.popleft())
 
     def shard(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Puts a global batch on the devices, each member's share on its own.
