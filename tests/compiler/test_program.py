@@ -143,3 +143,10 @@ def test_evaluation_refuses_what_it_cannot_count(program) -> None:
         program.evaluate(state, {name: array[:0] for name, array in data.items()})
     with pytest.raises(ValueError, match="the batch has"):
         program.evaluate(state, {})
+
+
+def test_two_steps_are_on_their_way_at_most(program) -> None:
+    state = program.init(jax.random.key(0))
+    for step in range(6):
+        state, _ = program.step(state, tiny_batch(step))
+        assert len(program._on_their_way) <= 2
