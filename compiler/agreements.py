@@ -35,16 +35,17 @@ def clause_key(agreement: Agreement) -> str:
 
 def _part(plan: Plan, exchange: Exchange) -> Part:
     agreement = exchange.agreement
+    codec = codec_of(agreement.compression)
     mixer = mixer_of(
         agreement.centralization,
         axis=agreement.axis,
         size=plan.axis(agreement.axis).size,
-        codec=codec_of(agreement.compression),
+        codec=codec,
         route=exchange.route,
     )
     rule = rule_of(
         agreement.consistency,
-        is_exact=codec_of(agreement.compression).is_exact,
+        is_exact=codec.is_exact,
         has_anchor=not _are_exact(plan, agreement),
     )
     return Part(exchange, rule, mixer, clause_key(agreement))

@@ -12,6 +12,7 @@ from diamond.compiler.passes.begin import Shapes
 from diamond.compiler.passes.pipeline import make_plan
 from diamond.compiler.plan import Plan, TensorSpec
 from diamond.compiler.program import Program
+from diamond.compiler.sizes import bytes_of
 from diamond.compiler.task import Task
 from diamond.dsl.vocabulary import Scheme
 
@@ -76,9 +77,9 @@ def _shapes(task: Task, batch_shapes: BatchShapes, batch: int, members: int) -> 
     return Shapes(
         tensors=_tensors(params, task.dims),
         optimizer=task.optimizer_text,
-        optimizer_bytes=_bytes(jax.eval_shape(task.optimizer.init, params)),
+        optimizer_bytes=bytes_of(jax.eval_shape(task.optimizer.init, params)),
         batch=batch,
-        batch_bytes=_bytes(share),
+        batch_bytes=bytes_of(share),
         flops=_flops(task, params, share),
     )
 
@@ -95,11 +96,6 @@ def _tensors(params: Any, dims: Any) -> tuple[TensorSpec, ...]:
 
 def _path(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def _bytes(tree: Any) -> int:
-    leaves = jax.tree.leaves(tree)
-    return sum(int(leaf.size) * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _flops(task: Task, params: Any, share: Any) -> float | None:

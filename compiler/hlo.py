@@ -55,8 +55,9 @@ def collectives_of(text: str, axes: dict[str, int]) -> tuple[Collective, ...]:
         axes: Sizes of the mesh axes, outermost first.
     """
     found: list[Collective] = []
-    repeated = _repeated(text)
-    for name, lines in _computations(text).items():
+    computations = _computations(text)
+    repeated = _repeated(computations)
+    for name, lines in computations.items():
         inside = [each for line in lines if (each := _read(line, axes)) is not None]
         if name in repeated:
             inside = [_marked(each, "a loop over") for each in inside]
@@ -80,11 +81,11 @@ def _computations(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _repeated(text: str) -> frozenset[str]:
+def _repeated(computations: dict[str, list[str]]) -> frozenset[str]:
     """Returns the computations that run in a loop or a branch, at any depth."""
     calls: dict[str, set[str]] = {}
     repeated: set[str] = set()
-    for name, lines in _computations(text).items():
+    for name, lines in computations.items():
         for how, names in _CALLED.findall("\n".join(lines)):
             called = set(re.findall(r"%([\w.\-]+)", names))
             calls.setdefault(name, set()).update(called)

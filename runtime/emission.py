@@ -1,7 +1,6 @@
 """A program as text, in the forms it takes below the plan."""
 
-from typing import Any
-
+from diamond.compiler.executables import Executables
 from diamond.compiler.program import Program
 from diamond.compiler.variants import Due, variants_of
 
@@ -15,7 +14,7 @@ def text_of(program: Program, form: str) -> str:
     """
     parts = []
     for due in variants_of(program.plan):
-        body = _body(program.executables.traced(due), form).strip()
+        body = _body(program.executables, due, form).strip()
         parts.append(f"{_head(due)}\n{body}\n")
     return "\n".join(parts)
 
@@ -25,10 +24,8 @@ def _head(due: Due) -> str:
     return f"// a step with {names}"
 
 
-def _body(traced: Any, form: str) -> str:
-    if form == "jaxpr":
-        return str(traced.jaxpr)
-    lowered = traced.lower()
-    return str(
-        lowered.as_text() if form == "stablehlo" else lowered.compile().as_text()
-    )
+def _body(executables: Executables, due: Due, form: str) -> str:
+    if form == "hlo":
+        return str(executables.step(due).as_text())
+    traced = executables.traced(due)
+    return str(traced.jaxpr if form == "jaxpr" else traced.lower().as_text())

@@ -1,13 +1,13 @@
 """Bill memory: what a device holds between steps and while it computes one."""
 
 from dataclasses import replace
-from typing import Any
 
 import jax
 import numpy as np
 
 from diamond.compiler.agreements import parts_of
 from diamond.compiler.plan import Holding, Plan
+from diamond.compiler.sizes import bytes_of
 
 
 def bill_memory(plan: Plan) -> Plan:
@@ -16,7 +16,7 @@ def bill_memory(plan: Plan) -> Plan:
     Activations are not predicted: `certify` prints what XLA reserves.
     """
     params = _abstract_params(plan)
-    copy = _bytes(params)
+    copy = bytes_of(params)
     held = [
         Holding("parameters", copy),
         Holding("gradients", copy),
@@ -24,10 +24,10 @@ def bill_memory(plan: Plan) -> Plan:
     ]
     clauses: set[str] = set()
     for part in parts_of(plan):
-        mixer = _bytes(jax.eval_shape(part.mixer.init, params))
+        mixer = bytes_of(jax.eval_shape(part.mixer.init, params))
         rule = 0
         if part.clause not in clauses:
-            rule = _bytes(jax.eval_shape(part.rule.init, params))
+            rule = bytes_of(jax.eval_shape(part.rule.init, params))
             clauses.add(part.clause)
         if rule:
             held.append(Holding(f"{part.exchange.name}: anchor and outer step", rule))
@@ -40,8 +40,3 @@ def bill_memory(plan: Plan) -> Plan:
 def _abstract_params(plan: Plan) -> list[jax.ShapeDtypeStruct]:
     dtype = np.dtype("float64" if plan.precision == "fp64" else "float32")
     return [jax.ShapeDtypeStruct(tensor.shape, dtype) for tensor in plan.tensors]
-
-
-def _bytes(tree: Any) -> int:
-    leaves = jax.tree.leaves(tree)
-    return sum(int(leaf.size) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
