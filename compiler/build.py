@@ -8,6 +8,7 @@ import jax
 
 from diamond.compiler.compat import make_mesh
 from diamond.compiler.executables import BatchShapes
+from diamond.compiler.ownership import owned_of
 from diamond.compiler.passes.begin import Shapes
 from diamond.compiler.passes.pipeline import make_plan
 from diamond.compiler.plan import Plan, TensorSpec
@@ -64,21 +65,28 @@ def plan_of(scheme: Scheme, task: Task, batch_shapes: BatchShapes) -> Plan:
             f"mesh: take {batch - batch % members or members} or "
             f"{batch + members - batch % members}"
         )
-    return make_plan(scheme, _shapes(task, batch_shapes, batch, members))
+    return make_plan(scheme, _shapes(scheme, task, batch_shapes, batch // members))
 
 
-def _shapes(task: Task, batch_shapes: BatchShapes, batch: int, members: int) -> Shapes:
+def _shapes(
+    scheme: Scheme, task: Task, batch_shapes: BatchShapes, examples: int
+) -> Shapes:
+    """Traces a task whose members get so many examples each."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(task.init, key)
+    tensors = _tensors(params, task.dims)
+    owned = owned_of(scheme, tensors, params)
+    optimizer = jax.eval_shape(task.optimizer.init, owned)
     share = {
-        name: jax.ShapeDtypeStruct((batch // members, *shape.shape[1:]), shape.dtype)
+        name: jax.ShapeDtypeStruct((examples, *shape.shape[1:]), shape.dtype)
         for name, shape in batch_shapes.items()
     }
     return Shapes(
-        tensors=_tensors(params, task.dims),
+        tensors=tensors,
         optimizer=task.optimizer_text,
-        optimizer_bytes=bytes_of(jax.eval_shape(task.optimizer.init, params)),
-        batch=batch,
+        optimizer_tensors=_tensors(optimizer, {}),
+        optimizer_bytes=bytes_of(optimizer),
+        batch=next(iter(batch_shapes.values())).shape[0],
         batch_bytes=bytes_of(share),
         flops=_flops(task, params, share),
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from diamond.compiler.hlo import Collective, collectives_of
-from diamond.compiler.plan import ITEM_BYTES, Exchange, Plan
+from diamond.compiler.plan import ITEM_BYTES, LANDING, Exchange, Plan
 from diamond.compiler.variants import Due
 
 Key = tuple[str, str, str, str]
@@ -19,7 +19,7 @@ class Certified(NamedTuple):
     """What one exchange sends, in the plan and in the compiled program alike.
 
     Attributes:
-        exchange: Its name.
+        exchange: Its name, and its turn where it takes several.
         axis: The mesh axis.
         kind: The collective.
         dtype: HLO element type.
@@ -75,24 +75,32 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
         CertificateError: If kind, axis, element type or bytes differ.
     """
     axes = {axis.name: axis.size for axis in plan.axes}
-    rows: dict[Key, int] = {}
+    rows: dict[tuple[Key, str], int] = {}
     for due, program in programs.items():
-        exchanges = [each for each in plan.exchanges if each.name in due]
-        wanted = _planned(exchanges)
+        turns = dict(due)
+        wanted = _planned(plan, turns)
         found = collectives_of(program.as_text(), axes)
         _compare(wanted, _counted(found), found)
-        rows.update(wanted)
+        notes = {
+            each.name: _turn(each, turns.get(each.name)) for each in plan.exchanges
+        }
+        rows.update({(key, notes[key[0]]): num for key, num in wanted.items()})
     certified = tuple(
-        Certified(*key, elements, elements * ITEM_BYTES[key[3]])
-        for key, elements in rows.items()
+        Certified(key[0] + note, *key[1:], elements, elements * ITEM_BYTES[key[3]])
+        for (key, note), elements in rows.items()
     )
     return Certificate(len(programs), certified, _temporary(programs))
 
 
-def _planned(exchanges: list[Exchange]) -> Counter[Key]:
+def _turn(exchange: Exchange, turn: int | None) -> str:
+    """Says which turn it is, where an exchange takes several."""
+    return f", turn {turn}" if len(set(exchange.turns)) > 1 else ""
+
+
+def _planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Key]:
     wanted: Counter[Key] = Counter()
-    for each in exchanges:
-        for message in each.messages:
+    for each in plan.exchanges:
+        for message in each.sent(turns.get(each.name, LANDING)):
             key = (each.name, each.agreement.axis, message.kind, message.dtype)
             wanted[key] += message.elements
     return wanted

@@ -44,9 +44,9 @@ class Executables:
         self.consolidate = jax.jit(self._lowering.consolidate, out_shardings=everywhere)
         self.measure = jax.jit(task.measure, out_shardings=everywhere)
 
-    def rebase(self, arrays: Arrays, clauses: frozenset[str]) -> Arrays:
-        """Makes the copies' present place the anchor of clauses that begin."""
-        body = self._lowering.rebase(clauses)
+    def begin(self, arrays: Arrays, exchanges: frozenset[str]) -> Arrays:
+        """Readies the state for exchanges whose agreements begin."""
+        body = self._lowering.begin(exchanges)
         run = jax.jit(body, donate_argnums=0, out_shardings=self._shardings)
         return run(arrays)  # type: ignore[no-any-return]
 

@@ -53,7 +53,7 @@ def _exchanges(plan: Plan) -> list[str]:
     for each in plan.exchanges:
         lines.append(f"{each.name}: {', '.join(_terms(each))}")
         lines.append(f"  {_times(each)}; {each.route}: {each.reason}")
-        lines += [f"  {_message(message)}" for message in each.messages]
+        lines += [f"  {line}" for line in _sent(each)]
     return lines or ["none: one device trains alone"]
 
 
@@ -66,9 +66,24 @@ def _terms(exchange: Exchange) -> tuple[str, str, str]:
     )
 
 
+def _sent(exchange: Exchange) -> list[str]:
+    """Lists the messages of an exchange, turn by turn where turns differ."""
+    turns = list(dict.fromkeys(exchange.turns))
+    if len(turns) == 1:
+        return [_message(message) for message in exchange.messages]
+    lines = []
+    for turn in turns:
+        often = f"{exchange.turns.count(turn)} of {len(exchange.turns)} exchanges"
+        lines.append(f"turn {turn}, {often}:")
+        lines += [f"  {_message(message)}" for message in exchange.sent(turn)]
+    return lines
+
+
 def _times(exchange: Exchange) -> str:
     agreement, every = exchange.agreement, exchange.every
     text = "every step" if every == 1 else f"every {every} steps"
+    if exchange.late:
+        text += f", landing {exchange.late} later"
     if agreement.start or agreement.stop is not None:
         text += f", steps {agreement.start} to "
         text += "the end" if agreement.stop is None else str(agreement.stop - 1)

@@ -20,6 +20,7 @@ _LINE = re.compile(rf"= (?P<result>.*?) (?P<kind>{_KINDS})(?P<start>-start)?\(")
 _ARRAY = re.compile(r"\b([a-z]+[0-9]+[a-z0-9]*|pred)\[([0-9,]*)\]")
 _LISTED = re.compile(r"replica_groups=\{(\{[0-9,]*\}(?:,\{[0-9,]*\})*)?\}")
 _IOTA = re.compile(r"replica_groups=\[([0-9,]+)\]<=\[([0-9,]+)\](?:T\(([0-9,]+)\))?")
+_PAIRS = re.compile(r"source_target_pairs=\{((?:\{[0-9,]*\},?)*)\}")
 _NAMED = re.compile(r"replica_groups=mesh\[[^\]]*\]\s*\{([^}]*)\}")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
 _CALLED = re.compile(r"(\w+)=\{?(%[\w.\-]+(?:, ?%[\w.\-]+)*)\}?")
@@ -120,6 +121,8 @@ def _operands(kind: str, match: re.Match[str], size: int) -> list[tuple[str, int
         sizes = [int(dim) for dim in dims.split(",") if dim]
         arrays.append((dtype, int(np.prod(sizes, dtype=int))))
     if match["start"] and kind != "all-reduce":
+        contexts = 2 if arrays[2:] == [("u32", 1), ("u32", 1)] else 0
+        arrays = arrays[: len(arrays) - contexts]
         arrays = arrays[len(arrays) // 2 :]
     if kind == "all-gather":
         return [(dtype, elements // size) for dtype, elements in arrays]
@@ -140,8 +143,29 @@ def _axes_crossed(line: str, axes: dict[str, int]) -> tuple[str, ...]:
         places = np.array([np.unravel_index(member, sizes) for member in group])
         crossed |= {dim for dim in range(len(sizes)) if len(set(places[:, dim])) > 1}
     names = tuple(name for dim, name in enumerate(axes) if dim in crossed)
-    is_whole = "source_target_pairs" in line or groups == _whole(sizes, crossed)
+    if _PAIRS.search(line):
+        is_whole = _are_alike(line, sizes, crossed)
+    else:
+        is_whole = groups == _whole(sizes, crossed)
     return names if is_whole or not names else (f"part of {' x '.join(names)}",)
+
+
+def _are_alike(line: str, sizes: tuple[int, ...], crossed: set[int]) -> bool:
+    """Whether the pairs of a permute are the same wherever else members are."""
+    found: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+    for pair in _pairs(line):
+        ends = [np.unravel_index(member, sizes) for member in pair]
+        inside = tuple(int(end[dim]) for end in ends for dim in sorted(crossed))
+        outside = [int(e) for dim, e in enumerate(ends[0]) if dim not in crossed]
+        found.setdefault(tuple(outside), set()).add(inside)
+    others = [size for dim, size in enumerate(sizes) if dim not in crossed]
+    alike = len({frozenset(pairs) for pairs in found.values()}) == 1
+    return alike and len(found) == int(np.prod(others, dtype=int))
+
+
+def _pairs(line: str) -> list[tuple[int, ...]]:
+    match = _PAIRS.search(line)
+    return _rows(match[1]) if match else []
 
 
 def _named_axes(text: str, axes: dict[str, int]) -> tuple[str, ...]:
@@ -168,12 +192,14 @@ def _groups(line: str, devices: int) -> Groups:
         ids = ids.transpose(_ints(iota[3])) if iota[3] else ids
         return frozenset(frozenset(map(int, row)) for row in ids.reshape(shape))
     listed = _LISTED.search(line)
-    pairs = re.search(r"source_target_pairs=\{(.*?)\}\}", line)
-    text = (listed and listed[1]) or (pairs and pairs[1] + "}") or ""
-    rows = re.findall(r"\{([0-9,]+)\}", text)
+    rows = _rows(listed[0]) if listed else _pairs(line)
     if not rows:
         return frozenset([frozenset(range(devices))])
-    return frozenset(frozenset(_ints(row)) for row in rows)
+    return frozenset(frozenset(row) for row in rows)
+
+
+def _rows(text: str) -> list[tuple[int, ...]]:
+    return [_ints(row) for row in re.findall(r"\{([0-9,]+)\}", text)]
 
 
 def _ints(text: str) -> tuple[int, ...]:

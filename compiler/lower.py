@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from diamond.compiler.agreements import Part, parts_of
-from diamond.compiler.exchange.contract import Tree
+from diamond.compiler.member import begun, fresh, member_step
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import (
     Arrays,
@@ -25,8 +24,7 @@ from diamond.compiler.state import (
     specs_of,
 )
 from diamond.compiler.task import Batch, Params, Task
-
-SCOPE = "diamond:"
+from diamond.compiler.variants import Due
 
 
 class Lowering(NamedTuple):
@@ -34,18 +32,18 @@ class Lowering(NamedTuple):
 
     Attributes:
         init: Key -> arrays of the state before step 0.
-        step: Names of the exchanges that are due -> a function (arrays, batch) ->
+        step: Exchanges that are due, with their turns -> a function (arrays, batch) ->
             (arrays, one loss a member).
-        rebase: Clauses that begin -> a function of arrays, run before their first
-            step.
+        begin: Names of exchanges whose agreements begin -> a function of arrays, run
+            before their first step.
         consolidate: Parameters -> the mean of the copies.
         arrays: Partition specs of the arrays.
         batch: Partition spec of each array of a batch.
     """
 
     init: Callable[[jax.Array], Arrays]
-    step: Callable[[frozenset[str]], Callable[[Arrays, Batch], tuple[Arrays, Any]]]
-    rebase: Callable[[frozenset[str]], Callable[[Arrays], Arrays]]
+    step: Callable[[Due], Callable[[Arrays, Batch], tuple[Arrays, Any]]]
+    begin: Callable[[frozenset[str]], Callable[[Arrays], Arrays]]
     consolidate: Callable[[Params], Params]
     arrays: Arrays
     batch: PartitionSpec
@@ -54,7 +52,8 @@ class Lowering(NamedTuple):
 def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
     """Returns the functions that carry a plan out on a mesh."""
     names = tuple(axis.name for axis in plan.axes)
-    parts, layout = parts_of(plan), layout_of(plan)
+    parts = parts_of(plan)
+    layout = layout_of(plan, parts)
     specs, batch = specs_of(layout), PartitionSpec(names)
 
     def mapped(body: Callable[..., Any], given: Any, made: Any) -> Callable[..., Any]:
@@ -65,90 +64,45 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
     def init(key: jax.Array) -> Arrays:
         params = task.init(key)
         body = mapped(
-            lambda params: _add_copies(_fresh(params, task, parts), layout),
+            lambda params: _add_copies(fresh(params, task, parts), layout),
             (PartitionSpec(),),
             specs,
         )
         return body(params)  # type: ignore[no-any-return]
 
-    def step(due: frozenset[str]) -> Callable[[Arrays, Batch], tuple[Arrays, Any]]:
+    def step(due: Due) -> Callable[[Arrays, Batch], tuple[Arrays, Any]]:
+        active = _active(parts, due)
+
         def body(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
             local = _drop_copies(arrays, layout)
-            local, loss = _member_step(local, batch, task, parts, due)
+            local, loss = member_step(local, batch, task, active)
             return _add_copies(local, layout), loss.reshape((1,) * len(names))
 
         return mapped(body, (specs, batch), (specs, PartitionSpec(*names)))
 
-    def rebase(clauses: frozenset[str]) -> Callable[[Arrays], Arrays]:
+    def begin(exchanges: frozenset[str]) -> Callable[[Arrays], Arrays]:
+        beginning = [part for part in parts if part.exchange.name in exchanges]
+
         def body(arrays: Arrays) -> Arrays:
-            local = _drop_copies(arrays, layout)
-            rules = _rebased(local.params, local.rules, parts, clauses)
-            return _add_copies(local._replace(rules=rules), layout)
+            local = begun(_drop_copies(arrays, layout), beginning)
+            return _add_copies(local, layout)
 
         return mapped(body, (specs,), specs)
 
     def consolidate(params: Params) -> Params:
-        dims = tuple(range(len(layout.copies)))
+        dims = tuple(range(len(layout.params)))
         return jax.tree.map(lambda leaf: leaf.mean(dims), params)
 
-    return Lowering(init, step, rebase, consolidate, specs, batch)
+    return Lowering(init, step, begin, consolidate, specs, batch)
 
 
-def _fresh(params: Params, task: Task, parts: tuple[Part, ...]) -> Arrays:
-    return Arrays(
-        params=params,
-        optimizer=task.optimizer.init(params),
-        rules={part.clause: part.rule.init(params) for part in parts},
-        mixers={part.exchange.name: part.mixer.init(params) for part in parts},
-    )
-
-
-def _member_step(
-    local: Arrays,
-    batch: Batch,
-    task: Task,
-    parts: tuple[Part, ...],
-    due: frozenset[str],
-) -> tuple[Arrays, jax.Array]:
-    loss, gradients = jax.value_and_grad(task.loss)(local.params, batch)
-    active = [part for part in parts if part.exchange.name in due]
-    inner = [part for part in active if part.exchange.subject == "gradients"]
-    outer = [part for part in active if part.exchange.subject == "parameters"]
-    gradients, local = _exchanged(gradients, local, inner)
-    updates, optimizer = task.optimizer.update(gradients, local.optimizer, local.params)
-    params = optax.apply_updates(local.params, updates)
-    params, local = _exchanged(params, local, outer)
-    met = frozenset(part.clause for part in outer)
-    rules = _rebased(params, local.rules, parts, met)
-    return Arrays(params, optimizer, rules, local.mixers), loss
-
-
-def _exchanged(values: Tree, local: Arrays, parts: list[Part]) -> tuple[Tree, Arrays]:
-    for part in parts:
-        name = part.exchange.name
-        with jax.named_scope(f"{SCOPE}{name}"):
-            rule = local.rules[part.clause]
-            offered = part.rule.offer(values, rule)
-            mean, mixer = part.mixer.mean(offered, local.mixers[name])
-            values, rule = part.rule.accept(values, mean, rule)
-        local = local._replace(
-            rules={**local.rules, part.clause: rule},
-            mixers={**local.mixers, name: mixer},
-        )
-    return values, local
-
-
-def _rebased(
-    params: Params,
-    rules: dict[str, Tree],
-    parts: tuple[Part, ...],
-    clauses: frozenset[str],
-) -> dict[str, Tree]:
-    by_clause = {part.clause: part.rule for part in parts}
-    return {
-        clause: by_clause[clause].rebase(params, state) if clause in clauses else state
-        for clause, state in rules.items()
-    }
+def _active(parts: tuple[Part, ...], due: Due) -> list[tuple[Part, int]]:
+    turns = dict(due)
+    return [
+        (part, turns[part.exchange.name])
+        for part in parts
+        if part.exchange.name in turns
+    ]
 
 
 def _drop_copies(arrays: Arrays, layout: Layout) -> Arrays:
@@ -161,17 +115,16 @@ def _add_copies(arrays: Arrays, layout: Layout) -> Arrays:
     return _each(arrays, layout, add_dims)
 
 
-def _each(
-    arrays: Arrays, layout: Layout, change: Callable[[Tree, int], Tree]
-) -> Arrays:
-    num = len(layout.copies)
-    mixers = {
-        name: change(state, len(layout.mixers[name]))
-        for name, state in arrays.mixers.items()
-    }
+def _each(arrays: Arrays, layout: Layout, change: Callable[[Any, int], Any]) -> Arrays:
     return Arrays(
-        params=change(arrays.params, num),
-        optimizer=change(arrays.optimizer, num),
-        rules=change(arrays.rules, num),
-        mixers=mixers,
+        params=change(arrays.params, len(layout.params)),
+        optimizer=change(arrays.optimizer, len(layout.optimizer)),
+        rules={
+            key: change(state, len(layout.rules[key]))
+            for key, state in arrays.rules.items()
+        },
+        mixers={
+            key: change(state, len(layout.mixers[key]))
+            for key, state in arrays.mixers.items()
+        },
     )

@@ -18,10 +18,14 @@ from diamond.dsl import vocabulary as words
 from diamond.dsl.vocabulary import scheme as families
 
 Subject = Literal["gradients", "parameters"]
-Route = Literal["sum", "gather", "two_phase"]
-Kind = Literal["all-reduce", "all-gather", "all-to-all"]
+Route = Literal["sum", "gather", "two_phase", "ring", "tree", "server", "neighbours"]
+Kind = Literal["all-reduce", "all-gather", "all-to-all", "collective-permute"]
 
-ITEM_BYTES = {"f64": 8, "f32": 4, "u16": 2, "u8": 1, "s8": 1}
+ITEM_BYTES = {"f64": 8, "f32": 4, "s32": 4, "u32": 4, "u16": 2, "s16": 2} | {
+    "u8": 1,
+    "s8": 1,
+}
+LANDING = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Agreement:
         clause: Index of the consistency clause; agreements with the same clause
             share the rule's state.
         clause_start: First step of that clause.
+        residual: Index of the agreement of this axis that the codec's state began
+            with; stages of one codec share it.
         centralization: Who talks to whom.
         consistency: What is exchanged, and when.
         compression: In what form.
@@ -82,6 +88,7 @@ class Agreement:
     stop: int | None
     clause: int
     clause_start: int
+    residual: int
     centralization: families.Centralization
     consistency: families.Consistency
     compression: families.Compression
@@ -95,11 +102,13 @@ class Message:
         kind: The collective's name in HLO.
         dtype: The element type's name in HLO.
         elements: Elements of the device's operand.
+        turn: The turn of the exchange at which it is sent.
     """
 
     kind: Kind
     dtype: str
     elements: int
+    turn: int = 0
 
     @property
     def operand_bytes(self) -> int:
@@ -109,18 +118,21 @@ class Message:
     def wire_bytes(self, size: int) -> float:
         """Bytes that one member of a group of `size` sends, by the best algorithm.
 
-        An all-reduce sends `2 (N-1)/N`, an all-gather `N-1` and an all-to-all
-        `(N-1)/N` of its operand.
+        An all-reduce sends `2 (N-1)/N`, an all-gather `N-1`, an all-to-all `(N-1)/N`
+        and a collective-permute all of its operand.
         """
         share = {
             "all-reduce": 2 * (size - 1) / size,
             "all-gather": size - 1,
             "all-to-all": (size - 1) / size,
+            "collective-permute": 1,
         }
         return self.operand_bytes * share[self.kind]
 
     def hops(self, size: int) -> int:
         """Messages that follow one another, in a ring of `size` members."""
+        if self.kind == "collective-permute":
+            return 1
         return (size - 1) * (2 if self.kind == "all-reduce" else 1)
 
 
@@ -133,9 +145,16 @@ class Exchange:
             compiled collectives carry it.
         subject: What is exchanged.
         every: Steps from one exchange to the next.
+        offset: Steps from the clause's start to its first exchange.
         agreement: What it carries out.
+        fragment: Number of the fragment of the model that it exchanges.
+        leaves: Indices of the tensors that it exchanges, in order.
+        late: Steps from forming a mean to its landing.
+        turns: The turns of exchanges that follow one another, as a cycle.
         route: How the mean is formed: `sum` adds on the way, `gather` sends all to
-            all, `two_phase` averages chunks and gathers those.
+            all, `two_phase` averages chunks and gathers those, `ring` and `tree` add
+            hop by hop, `server` gathers shards at their owners, `neighbours` are those
+            of a gossip.
         reason: Why this route.
         messages: The collectives of one exchange, on one device.
     """
@@ -143,24 +162,58 @@ class Exchange:
     name: str
     subject: Subject
     every: int
+    offset: int
     agreement: Agreement
+    fragment: int = 0
+    leaves: tuple[int, ...] = ()
+    late: int = 0
+    turns: tuple[int, ...] = (0,)
     route: Route = "sum"
     reason: str = ""
     messages: tuple[Message, ...] = ()
 
-    def is_due(self, step: int) -> bool:
-        """Whether the exchange happens at a step, counted from 0."""
+    def turn_at(self, step: int) -> int | None:
+        """Returns the turn of the exchange at a step, counted from 0.
+
+        `LANDING` where a mean that was formed earlier lands; None where nothing
+        happens.
+        """
         agreed = self.agreement
         if step < agreed.start or (agreed.stop is not None and step >= agreed.stop):
-            return False
-        return (step - agreed.clause_start + 1) % self.every == 0
+            return None
+        since = step - agreed.clause_start - self.offset
+        if since >= 0 and since % self.every == 0:
+            return self.turns[self._num_before(step) % len(self.turns)]
+        lands = self.late and since >= self.late
+        return LANDING if lands and (since - self.late) % self.every == 0 else None
 
     def num_due(self, steps: int) -> int:
-        """How often it happens in the first `steps` steps."""
+        """How often a mean is formed in the first `steps` steps."""
         agreed = self.agreement
-        stop = steps if agreed.stop is None else min(agreed.stop, steps)
-        before = (agreed.start - agreed.clause_start) // self.every
-        return max(0, (stop - agreed.clause_start) // self.every - before)
+        return self._num_before(
+            steps if agreed.stop is None else min(agreed.stop, steps)
+        )
+
+    def sent(self, turn: int) -> tuple[Message, ...]:
+        """Returns the messages of a turn."""
+        return tuple(each for each in self.messages if each.turn == turn)
+
+    def sent_on_average(self, steps: int) -> tuple[tuple[Message, float], ...]:
+        """Returns each message with how often a step sends it, over `steps` steps."""
+        due, cycle = self.num_due(steps), len(self.turns)
+        left = self.turns[: due % cycle]
+        times = {
+            turn: due // cycle * self.turns.count(turn) + left.count(turn)
+            for turn in set(self.turns)
+        }
+        return tuple((each, times[each.turn] / steps) for each in self.messages)
+
+    def _num_before(self, step: int) -> int:
+        """Counts the means of this agreement that are formed before a step."""
+        agreed = self.agreement
+        first = agreed.clause_start + self.offset
+        start = -(-max(0, agreed.start - first) // self.every)
+        return max(0, -(-max(0, step - first) // self.every) - start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +234,12 @@ class Plan:
         batch: Examples a step, over all members.
         precision: `fp32` or `fp64`.
         optimizer: The optimizer, as the scheme writes it.
-        optimizer_bytes: Bytes of one copy of the optimizer's state.
         batch_bytes: Bytes of one member's share of a batch.
         flops: Floating-point operations of one member's loss and gradient.
         axes: The mesh, outermost first.
         tensors: The parameters, in the tree's order.
+        optimizer_tensors: The arrays of the optimizer's state, in the tree's order.
+        optimizer_bytes: Bytes of one copy of the optimizer's state.
         agreements: Filled in from the scheme.
         exchanges: In the order of the step: gradients from the innermost axis
             outwards, then parameters from the innermost axis outwards.
@@ -198,11 +252,12 @@ class Plan:
     batch: int
     precision: str
     optimizer: str
-    optimizer_bytes: int = 0
     batch_bytes: int = 0
     flops: float | None = None
     axes: tuple[MeshAxis, ...] = ()
     tensors: tuple[TensorSpec, ...] = ()
+    optimizer_tensors: tuple[TensorSpec, ...] = ()
+    optimizer_bytes: int = 0
     agreements: tuple[Agreement, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     memory: tuple[Holding, ...] = ()
@@ -230,17 +285,14 @@ class Plan:
         """Returns an axis by its name."""
         return next(axis for axis in self.axes if axis.name == name)
 
-    def due(self, step: int) -> tuple[Exchange, ...]:
-        """Returns the exchanges that happen at a step, in order."""
-        return tuple(each for each in self.exchanges if each.is_due(step))
-
     def wire_bytes(self) -> dict[str, float]:
-        """Returns the bytes that a device sends over each axis, mean a step."""
+        """Returns the bytes that a device sends over each axis, mean a step.
+
+        Where members send unequal amounts, the most that one sends or receives.
+        """
         total = {axis.name: 0.0 for axis in self.axes}
-        for each in self.exchanges:
-            axis = self.axis(each.agreement.axis)
-            once = sum(m.wire_bytes(axis.size) for m in each.messages)
-            total[axis.name] += once * each.num_due(self.steps) / self.steps
+        for axis, message, often in self._sent():
+            total[axis.name] += message.wire_bytes(axis.size) * often
         return total
 
     def wire_seconds(self) -> dict[str, float]:
@@ -250,12 +302,17 @@ class Plan:
         nothing hides it.
         """
         busy = {axis.name: 0.0 for axis in self.axes if axis.bandwidth}
-        for each in self.exchanges:
-            axis = self.axis(each.agreement.axis)
+        for axis, message, often in self._sent():
             if axis.bandwidth:
-                once = sum(_seconds(axis, message) for message in each.messages)
-                busy[axis.name] += once * each.num_due(self.steps) / self.steps
+                busy[axis.name] += _seconds(axis, message) * often
         return busy
+
+    def _sent(self) -> list[tuple[MeshAxis, Message, float]]:
+        return [
+            (self.axis(each.agreement.axis), message, often)
+            for each in self.exchanges
+            for message, often in each.sent_on_average(self.steps)
+        ]
 
 
 def _seconds(axis: MeshAxis, message: Message) -> float:
@@ -266,4 +323,8 @@ def _seconds(axis: MeshAxis, message: Message) -> float:
 
 def is_tight(agreement: Agreement) -> bool:
     """Whether the copies are equal after each step under an agreement."""
-    return isinstance(agreement.consistency, words.Synchronous)
+    gossips = isinstance(agreement.centralization, words.Gossip)
+    return not gossips and isinstance(agreement.consistency, _TIGHT)
+
+
+_TIGHT = (words.Synchronous, words.Pipelined, words.Asynchronous, words.Hogwild)

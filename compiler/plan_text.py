@@ -18,6 +18,7 @@ from diamond.compiler.plan_json import plan_from_data, plan_to_data
 _WORDS = {
     "axes": "axis",
     "tensors": "tensor",
+    "optimizer_tensors": "optimizer_tensor",
     "agreements": "agreement",
     "exchanges": "exchange",
     "messages": "message",
@@ -88,6 +89,14 @@ def _read_line(line: str, number: int) -> tuple[str, dict[str, Any]]:
 
 
 _PARTS = {
-    "plan": ("axes", "tensors", "agreements", "exchanges", "memory", "equations"),
+    "plan": (
+        "axes",
+        "tensors",
+        "optimizer_tensors",
+        "agreements",
+        "exchanges",
+        "memory",
+        "equations",
+    ),
     "exchange": ("messages",),
 }

@@ -14,7 +14,7 @@ from diamond.compiler.explain import explain
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays, State
 from diamond.compiler.task import Params, Task
-from diamond.compiler.variants import clauses_begun, due_at, variants_of
+from diamond.compiler.variants import begun_at, due_at, variants_of
 from diamond.dsl.vocabulary import Scheme
 
 MOST_ON_THEIR_WAY = 2
@@ -77,9 +77,9 @@ class Program:
         placed = self.shard(batch)
         run = self.executables.step(due_at(self.plan, done))
         self._wait_for_room()
-        begun = clauses_begun(self.plan, done)
+        begun = begun_at(self.plan, done)
         if begun:
-            arrays = self.executables.rebase(arrays, begun)
+            arrays = self.executables.begin(arrays, begun)
         arrays, loss = run(arrays, placed)
         self._on_their_way.append(loss)
         return State(np.asarray(done + 1, np.int32), *arrays), {"loss": loss}

@@ -11,13 +11,22 @@ from diamond.dsl.diagnostics import SchemeError as SchemeError
 from diamond.dsl.vocabulary import AUTO as AUTO
 from diamond.dsl.vocabulary import AllReduce as AllReduce
 from diamond.dsl.vocabulary import Arrays as Arrays
+from diamond.dsl.vocabulary import Asynchronous as Asynchronous
 from diamond.dsl.vocabulary import Average as Average
 from diamond.dsl.vocabulary import Axis as Axis
+from diamond.dsl.vocabulary import Bmuf as Bmuf
 from diamond.dsl.vocabulary import Call as Call
 from diamond.dsl.vocabulary import Cast as Cast
 from diamond.dsl.vocabulary import ConvNet as ConvNet
 from diamond.dsl.vocabulary import CrossEntropy as CrossEntropy
+from diamond.dsl.vocabulary import Delays as Delays
+from diamond.dsl.vocabulary import Dgc as Dgc
 from diamond.dsl.vocabulary import Digits as Digits
+from diamond.dsl.vocabulary import Elastic as Elastic
+from diamond.dsl.vocabulary import Gossip as Gossip
+from diamond.dsl.vocabulary import Gradiveq as Gradiveq
+from diamond.dsl.vocabulary import Hogwild as Hogwild
+from diamond.dsl.vocabulary import Int4 as Int4
 from diamond.dsl.vocabulary import Int8 as Int8
 from diamond.dsl.vocabulary import Link as Link
 from diamond.dsl.vocabulary import Local as Local
@@ -25,11 +34,22 @@ from diamond.dsl.vocabulary import MeanSquaredError as MeanSquaredError
 from diamond.dsl.vocabulary import Mlp as Mlp
 from diamond.dsl.vocabulary import Nesterov as Nesterov
 from diamond.dsl.vocabulary import NoCompression as NoCompression
+from diamond.dsl.vocabulary import OneBit as OneBit
+from diamond.dsl.vocabulary import ParameterServer as ParameterServer
+from diamond.dsl.vocabulary import Pipelined as Pipelined
+from diamond.dsl.vocabulary import PowerSgd as PowerSgd
+from diamond.dsl.vocabulary import Qsgd as Qsgd
+from diamond.dsl.vocabulary import RandomK as RandomK
 from diamond.dsl.vocabulary import Replicas as Replicas
 from diamond.dsl.vocabulary import Scheduled as Scheduled
 from diamond.dsl.vocabulary import Scheme as Scheme
+from diamond.dsl.vocabulary import Sign as Sign
+from diamond.dsl.vocabulary import SlowMo as SlowMo
+from diamond.dsl.vocabulary import StaleSynchronous as StaleSynchronous
 from diamond.dsl.vocabulary import Synchronous as Synchronous
+from diamond.dsl.vocabulary import Ternary as Ternary
 from diamond.dsl.vocabulary import Text as Text
+from diamond.dsl.vocabulary import TopK as TopK
 from diamond.dsl.vocabulary import Train as Train
 from diamond.dsl.vocabulary import Transformer as Transformer
 
@@ -44,6 +64,7 @@ if TYPE_CHECKING:
     from diamond.compiler.certify import CertificateError as CertificateError
     from diamond.compiler.program import Program as Program
     from diamond.compiler.state import State as State
+    from diamond.dsl.include import preset as preset
 
 _HIDDEN = {"TYPE_CHECKING", "Any", "importlib"}
 _HEAVY = {
@@ -56,6 +77,7 @@ _HEAVY = {
     "CertificateError": "diamond.compiler.certify",
     "Program": "diamond.compiler.program",
     "State": "diamond.compiler.state",
+    "preset": "diamond.dsl.include",
 }
 
 

@@ -13,9 +13,11 @@ from diamond.dsl.syntax import (
     Boolean,
     CallNode,
     File,
+    Include,
     Length,
     Let,
     LinkSetting,
+    ListNode,
     Measured,
     Name,
     NamedValue,
@@ -84,6 +86,10 @@ class TreeBuilder(Transformer[Token, File]):
         """`NAME = value`."""
         return Setting(_name(children[0]), children[2], _cover(children))
 
+    def include(self, children: list[Child]) -> Include:
+        """`include NAME`."""
+        return Include(_name(children[1]), _cover(children))
+
     def link(self, children: list[Child]) -> LinkSetting:
         """`link NAME = value, value`."""
         return LinkSetting(_name(children[1]), _nodes(children[3:]), _cover(children))
@@ -127,6 +133,10 @@ class TreeBuilder(Transformer[Token, File]):
     def call(self, children: list[Child]) -> CallNode:
         """`NAME(arguments)`."""
         return CallNode(_name(children[0]), _nodes(children), _cover(children))
+
+    def items(self, children: list[Child]) -> ListNode:
+        """`[value, value]`."""
+        return ListNode(_nodes(children), _cover(children))
 
     def argument(self, children: list[Child]) -> NamedValue:
         """`NAME = value` in parentheses."""

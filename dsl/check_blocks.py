@@ -16,6 +16,7 @@ from diamond.dsl.check_names import (
     unknown_term,
 )
 from diamond.dsl.check_terms import build, read_arguments
+from diamond.dsl.include import fields_with
 from diamond.dsl.vocabulary.blocks import BlockForm
 from diamond.dsl.vocabulary.fields import fields_of
 from diamond.dsl.vocabulary.scheme import Axis, Link, Parallel, Replicas, Train
@@ -88,7 +89,7 @@ def _read_settings(
         setattr(parts, form.word, None if value is HOLE else value)
         return
     if block.over is not None:
-        parts.replicas.append(_read_replicas(block.over, items, ctx))
+        parts.replicas.append(_read_replicas(block, block.over, items, ctx))
         return
     owner = Owner("train", ("train",), block.word.span, settings=True)
     values = read_arguments(items, tuple(fields_of(Train)), owner, ctx)
@@ -109,9 +110,11 @@ def _read_named(
     return value
 
 
-def _read_replicas(over: syntax.Name, items: Sequence[Item], ctx: Context) -> Replicas:
+def _read_replicas(
+    block: syntax.Block, over: syntax.Name, items: Sequence[Item], ctx: Context
+) -> Replicas:
     path = ("replicas", over.text)
-    fields = tuple(f for f in fields_of(Replicas) if f.name != "axis")
+    fields = fields_with(block, path, ctx)
     owner = Owner("replicas", path, over.span, settings=True)
     values = read_arguments(items, fields, owner, ctx)
     assert not isinstance(values, Hole), "every setting of `replicas` has a default"

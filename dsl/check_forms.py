@@ -66,12 +66,12 @@ def block_path(block: syntax.Block) -> Path:
 def only(
     kind: type[Node], block: syntax.Block, form: BlockForm, ctx: Context
 ) -> list[Node]:
-    """Returns the statements that belong in a block; reports the others."""
+    """Returns the statements of a kind; reports those that do not belong in a block."""
     fitting = []
     for statement in block.statements:
         if isinstance(statement, kind):
             fitting.append(statement)
-        else:
+        elif not (isinstance(statement, syntax.Include) and form.head == "axis"):
             _misplaced(statement, form, ctx)
             ctx.holes.add(block_path(block))
     return fitting
@@ -89,6 +89,8 @@ def _misplaced(statement: syntax.Statement, form: BlockForm, ctx: Context) -> No
 
 def _home(statement: syntax.Statement, form: BlockForm) -> str | None:
     match statement:
+        case syntax.Include():
+            return "`include` stands in `replicas over`"
         case syntax.LinkSetting():
             return "links stand in `hardware`"
         case syntax.StrategySetting():

@@ -9,7 +9,7 @@ from diamond.dsl import syntax
 from diamond.dsl.check_context import Context, Hole, Path, Where
 from diamond.dsl.describe import described, wanted, without_quotes
 from diamond.dsl.diagnostics import Label
-from diamond.dsl.recipes import recipe
+from diamond.dsl.recipes import preset_meant, recipe
 from diamond.dsl.source import Span
 from diamond.dsl.suggest import OTHER_WORDS, did_you_mean, listed, shorten
 from diamond.dsl.vocabulary.blocks import BLOCKS
@@ -90,8 +90,10 @@ def unknown_term(
         name.span,
         expected=listed(built_words(family)) or None,
         help=recipe(name.text, family, given)
+        or preset_meant(name.text, family)
         or did_you_mean(name.text, [*words, *ctx.defined])
-        or _elsewhere(name.text, family),
+        or _elsewhere(name.text, family)
+        or preset_meant(name.text, family, near=True),
     )
 
 

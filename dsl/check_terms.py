@@ -21,7 +21,7 @@ from diamond.dsl.check_names import (
     unknown_term,
 )
 from diamond.dsl.check_optimizers import read_optimizer
-from diamond.dsl.check_values import read_plain, wrong_unit
+from diamond.dsl.check_values import no_list, read_plain, wrong_unit
 from diamond.dsl.describe import wanted, written
 from diamond.dsl.suggest import listed, nearest
 from diamond.dsl.vocabulary.fields import Argument, Field, fields_of
@@ -50,7 +50,10 @@ def read_value(node: syntax.Value, field: Field, where: Where, ctx: Context) -> 
         return read_optimizer(node, where, ctx)
     if field.meaning.family is not None:
         return read_term(node, field.meaning.family, where, ctx)
-    value = read_plain(node, field, where, ctx)
+    if field.item is not None:
+        value = _read_list(node, field, field.item, where, ctx)
+    else:
+        value = read_plain(node, field, where, ctx)
     if value is not HOLE and not field.meaning.built and value != field.default:
         _refuse_argument(node, field, where, ctx)
     return value
@@ -82,6 +85,18 @@ def _refuse_argument(
         expected=f"`{field.default}`, the default",
         help=f"leave `{field.name}` out",
     )
+
+
+def _read_list(
+    node: syntax.Value, field: Field, item: Field, where: Where, ctx: Context
+) -> Any:
+    if not isinstance(node, syntax.ListNode):
+        return no_list(node, field, where, ctx)
+    values = [
+        read_value(each, item, where.part(str(place), f"an item of {where}"), ctx)
+        for place, each in enumerate(node.items)
+    ]
+    return HOLE if HOLE in values else tuple(values)
 
 
 def _read_schedule(

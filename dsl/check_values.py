@@ -3,7 +3,7 @@
 from diamond.dsl import syntax, units
 from diamond.dsl.check_context import Context, Hole, Where
 from diamond.dsl.check_names import used_too_early
-from diamond.dsl.describe import described, wanted, without_quotes
+from diamond.dsl.describe import described, wanted, without_quotes, written
 from diamond.dsl.source import Span
 from diamond.dsl.suggest import did_you_mean
 from diamond.dsl.vocabulary.fields import Field, field_of, why_not
@@ -128,6 +128,20 @@ def wrong_type(node: syntax.Value, field: Field, where: Where, ctx: Context) -> 
         node.span,
         expected=wanted(field),
         help=_fix(node, field),
+    )
+
+
+def no_list(node: syntax.Value, field: Field, where: Where, ctx: Context) -> Hole:
+    """Reports a value that stands where a list is wanted."""
+    if isinstance(node, syntax.Name):
+        return unknown_name(node, field, where, ctx)
+    one = isinstance(node, syntax.String)
+    return ctx.report(
+        "D024",
+        f"{where} cannot be {described(node)}",
+        node.span,
+        expected=wanted(field),
+        help=f"put it in brackets: `[{written(node)}]`" if one else None,
     )
 
 

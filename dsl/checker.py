@@ -140,6 +140,8 @@ def words_in(file: syntax.File) -> Iterator[str]:
                 waiting.append(strategy)
             case syntax.CallNode(arguments=arguments):
                 waiting += arguments
+            case syntax.ListNode(items=items):
+                waiting += items
             case syntax.ScheduleNode(phases=phases):
                 waiting += [part for phase in phases for part in phase]
             case syntax.Measured(name=name):

@@ -239,20 +239,22 @@ CODES = (
     Code(
         "D045",
         "tight axis outside a loose one",
-        "While an axis is local, every axis outside it must be local too: gradients "
-        "that were taken at different parameters have no common average.",
+        "While the copies over an axis may differ, no axis outside it exchanges "
+        "gradients: those that were taken at different parameters have no common "
+        "average.",
     ),
     Code(
         "D046",
         "periods that do not nest",
         "When the copies over an outer axis meet, those over an inner axis must have "
-        "met at the same step, so the outer period is a multiple of the inner one.",
+        "met at the same step, so the outer period is a multiple of the inner one. A "
+        "gossip that is `synchronous` has a period of 1.",
     ),
     Code(
         "D047",
         "phases out of step",
-        "Two local phases, one inside the other, must start a multiple of the inner "
-        "period apart, or their meetings never fall on one step.",
+        "Two phases with a period, one inside the other, must start a multiple of the "
+        "inner period apart, or their meetings never fall on one step.",
     ),
     Code(
         "D048",
@@ -264,8 +266,8 @@ CODES = (
         "D049",
         "synchronous after local",
         "Where copies were local, each has an optimizer state of its own. Averaged "
-        "gradients keep copies equal only while those states are equal too, and in "
-        "this release nothing averages or resets them.",
+        "gradients keep copies equal only while those states are equal too, so the "
+        "local phase must average or reset them.",
     ),
     Code(
         "D050",
@@ -290,6 +292,41 @@ CODES = (
         "does.",
     ),
     Code(
+        "D054",
+        "rule does not go with the centralization",
+        "A server takes gradients, neighbours mix parameters, and adasum and votes "
+        "join what belongs to one step: each takes the rules that make sense for it.",
+    ),
+    Code(
+        "D055",
+        "codec does not go with the centralization",
+        "The messages of a codec must be such that the centralization can join them: "
+        "add them up on the way, or decode each by itself.",
+    ),
+    Code(
+        "D056",
+        "codec does not go with the rule",
+        "`onebit` and `dgc` carry the momentum of gradients, so that they need a rule "
+        "which exchanges gradients.",
+    ),
+    Code(
+        "D057",
+        "number of members does not fit",
+        "Some ways of talking need a power of two, or an even number, of members, and "
+        "a server has no more shards or late members than it has members.",
+    ),
+    Code(
+        "D058",
+        "arguments do not fit each other",
+        "Two arguments of one term contradict each other.",
+    ),
+    Code(
+        "D059",
+        "phase in the wrong place",
+        "What leaves the copies apart for good comes last in a schedule, 1-bit Adam "
+        "comes first, and a parameter server stays for the whole run.",
+    ),
+    Code(
         "D060",
         "unused constant",
         "A warning: nothing uses the constant.",
@@ -303,7 +340,8 @@ CODES = (
     Code(
         "D062",
         "copies never meet",
-        "A warning: the period of a local axis is longer than the run.",
+        "A warning: the period of an axis is longer than the run, or what the copies "
+        "agree on is merged into none of them.",
     ),
     Code(
         "D063",
@@ -319,7 +357,7 @@ CODES = (
     Code(
         "D065",
         "phase is never reached",
-        "A warning: the run ends before the phase begins.",
+        "A warning: the run ends before the phase begins, or before its codec does.",
     ),
     Code(
         "D066",
@@ -332,6 +370,17 @@ CODES = (
         "A warning: the file has no block, so that there is nothing to train.",
     ),
     Code(
+        "D068",
+        "codec that does not pay",
+        "A warning: with this codec no fewer bytes cross the axis than without it.",
+    ),
+    Code(
+        "D069",
+        "momentum twice",
+        "A warning: `dgc` has a momentum of its own, and the optimizer smooths what it "
+        "sends once more.",
+    ),
+    Code(
         "D070",
         "malformed override",
         "An override is `path=value`, with one value.",
@@ -340,5 +389,45 @@ CODES = (
         "D071",
         "override leads nowhere",
         "The path of an override names a part that the scheme does not have.",
+    ),
+    Code(
+        "D080",
+        "optimizer does not fit",
+        "A parameter server cuts all parameters into equal parts, so that its "
+        "optimizer must treat each value by itself; 1-bit Adam needs Adam.",
+    ),
+    Code(
+        "D081",
+        "gradients outside a parameter server",
+        "A parameter server turns gradients into an update, so that an axis outside it "
+        "finds no gradient to exchange.",
+    ),
+    Code(
+        "D082",
+        "two axes with versions",
+        "The age of a member's parameters is set by one axis at most.",
+    ),
+    Code(
+        "D083",
+        "streaming beside another loose axis",
+        "A model that is exchanged in parts, or late, is at no step equal on all "
+        "copies, so no other axis of the scheme may be loose.",
+    ),
+    Code(
+        "D084",
+        "feedback where there can be none",
+        "Neighbours and votes leave a codec no place for what it lost, so that its "
+        "feedback must be off.",
+    ),
+    Code(
+        "D085",
+        "unknown preset",
+        "`include` names one of the presets that ship with Diamond, and there is none "
+        "of this name.",
+    ),
+    Code(
+        "D086",
+        "include in the wrong place",
+        "What a block includes stands before the settings that override it.",
     ),
 )

@@ -1,7 +1,7 @@
 """Values and what is wanted of them, in words."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from diamond.dsl import syntax, units
 from diamond.dsl.suggest import listed, shorten
@@ -31,6 +31,8 @@ def described(node: syntax.Value) -> str:
             return f"the word `{node.text}`"
         case syntax.CallNode():
             return f"the call `{node.name.text}(...)`"
+        case syntax.ListNode():
+            return "a list"
         case syntax.ScheduleNode():
             return "a schedule"
 
@@ -68,6 +70,10 @@ def wanted(field: Field) -> str:
         'a whole number of steps, at least 1'
     """
     meaning = field.meaning
+    if field.item:
+        return 'a list of strings, such as `["*norm*", "head/*"]`'
+    if meaning.numbers:
+        return listed(str(number) for number in meaning.numbers)
     if meaning.choices:
         return listed(meaning.choices)
     if meaning.identifier:
@@ -86,9 +92,18 @@ def _wanted_number(field: Field, meaning: Argument) -> str:
     elif meaning.unit is not None:
         what, example, _ = units.MEASURES[meaning.unit]
         noun = f"{what}, such as {example}"
+    return ", ".join([noun, *_limits(meaning)])
+
+
+def _limits(meaning: Argument) -> Iterator[str]:
     low, high = meaning.minimum, meaning.maximum
     if low is not None and high is not None:
-        return f"{noun}, from {shown(low)} to {shown(high)}"
-    if low is not None:
-        return f"{noun}, at least {shown(low)}"
-    return noun if high is None else f"{noun}, at most {shown(high)}"
+        yield f"from {shown(low)} to {shown(high)}"
+    elif low is not None:
+        yield f"at least {shown(low)}"
+    if meaning.above is not None:
+        yield f"above {shown(meaning.above)}"
+    if high is not None and low is None:
+        yield f"at most {shown(high)}"
+    if meaning.multiple is not None:
+        yield f"a multiple of {meaning.multiple}"

@@ -9,6 +9,8 @@ from diamond.dsl import syntax
 from diamond.dsl.diagnostics import Diagnostic
 from diamond.dsl.edit_paths import path_meant, setting_of
 from diamond.dsl.edit_value import default_of, put_in_value
+from diamond.dsl.fragments import placed
+from diamond.dsl.presets import block_of
 from diamond.dsl.refused import Refused, refuse
 from diamond.dsl.source import Span
 from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm, form_named
@@ -174,12 +176,26 @@ def _put_setting(
     found = next((s for s in settings if s.name.text == name.text), None)
     field = setting_of(block, name.text)
     family = field.meaning.family if field else None
-    old = found.value if found else default_of(field, name.span)
+    old = found.value if found else _included(block, name)
+    old = old or default_of(field, name.span)
     edited = put_in_value(file, old, rest, value, family)
     setting = syntax.Setting(name, edited, name.span.to(value.span))
     if found is None:
         return (*block.statements, setting)
     return _swapped(block, found, dataclasses.replace(found, value=edited))
+
+
+def _included(block: syntax.Block, name: syntax.Name) -> syntax.Value | None:
+    """Returns what the preset that a block includes has for a setting."""
+    names = [s.name.text for s in block.statements if isinstance(s, syntax.Include)]
+    preset = block_of(names[0]) if names else None
+    settings = preset.statements if preset else ()
+    values = (
+        one.value
+        for one in settings
+        if isinstance(one, syntax.Setting) and one.name.text == name.text
+    )
+    return placed(next(values, None), name.span)
 
 
 def _swapped(

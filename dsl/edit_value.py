@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from diamond.dsl import syntax
 from diamond.dsl.describe import described
 from diamond.dsl.emit import format_term
-from diamond.dsl.fragments import parse_statement
+from diamond.dsl.fragments import parse_statement, placed
 from diamond.dsl.refused import refuse
 from diamond.dsl.source import Span
 from diamond.dsl.vocabulary.fields import Field, field_of
@@ -139,4 +139,4 @@ def default_of(field: Field | None, span: Span) -> syntax.Value | None:
         return None
     item, _ = parse_statement(format_term(field.default), "let it = ")
     assert isinstance(item, syntax.Let)
-    return dataclasses.replace(item.value, span=span)
+    return placed(item.value, span)

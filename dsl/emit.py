@@ -86,7 +86,7 @@ def format_value(value: object, field: Field) -> str:
     Example:
         >>> from diamond.dsl.vocabulary import Cast
         >>> [format_value(field.default, field) for field in fields_of(Cast)]
-        ['bf16', 'false']
+        ['bf16', 'false', '[]']
     """
     if isinstance(value, str):
         return value if field.meaning.choices else _quoted(value)
@@ -116,6 +116,8 @@ def format_term(term: object) -> str:
             return repr(term)
         case str():
             return _quoted(term)
+        case tuple():
+            return f"[{', '.join(format_term(item) for item in term)}]"
         case Auto():
             return "auto"
         case Scheduled(phases):
@@ -156,7 +158,7 @@ def parse_term(family: str, text: str) -> Any:
 
     Example:
         >>> parse_term("compression", "int8(block = 64)")
-        Int8(block=64, feedback=True)
+        Int8(block=64, feedback=True, exclude=())
     """
     item, problems = parse_statement(text, "let it = ")
     ctx, value = Context(found=list(problems)), None

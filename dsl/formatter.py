@@ -13,8 +13,10 @@ from diamond.dsl.syntax import (
     Block,
     CallNode,
     File,
+    Include,
     Let,
     LinkSetting,
+    ListNode,
     NamedValue,
     ScheduleNode,
     Statement,
@@ -68,8 +70,8 @@ class _Layout:
     """Lays the nodes of one source out as lines, each with its indentation.
 
     A comment on the line of what stands before it stays there; any other has a line
-    of its own. A call that has a comment within is broken over several lines; a
-    comment in any other place of a statement is put above it.
+    of its own. A call or a list that has a comment within is broken over several lines;
+    a comment in any other place of a statement is put above it.
     """
 
     def __init__(self, source: Source) -> None:
@@ -92,7 +94,7 @@ class _Layout:
         """Lays out a constant or a block."""
         if isinstance(item, Let):
             lines = self.headed(f"let {item.name.text} = ", item.value, 0, 0)
-            return _Child(item.span, _calls(item.value), lines)
+            return _Child(item.span, _bracketed(item.value), lines)
         first, last = self.lines_of(item.span)
         text = block_text(item)
         bare = not item.statements and not self.comments(item.span)
@@ -128,13 +130,17 @@ class _Layout:
                 lines[0] = margin + lines[0]
                 lines = [key] if len(lines) == 1 else lines
                 lines[-1] += over
-                owned = _calls(statement.strategy)
+                owned = _bracketed(statement.strategy)
+            case Include():
+                lines, owned = [key.rstrip()], ()
             case LinkSetting():
                 lines = self.values(f"{key} = ", statement.values)
-                owned = tuple(c for value in statement.values for c in _calls(value))
+                owned = tuple(
+                    c for value in statement.values for c in _bracketed(value)
+                )
             case _:
                 lines = self.headed(f"{key} = ", statement.value, INDENT, 0)
-                owned = _calls(statement.value)
+                owned = _bracketed(statement.value)
         return _Child(statement.span, owned, lines)
 
     def values(self, head: str, values: Sequence[Value]) -> list[str]:
@@ -162,7 +168,7 @@ class _Layout:
             tail: How many columns are needed behind its last line.
         """
         text = text_of(value)
-        commented = any(self.comments(span) for span in _calls(value))
+        commented = any(self.comments(span) for span in _bracketed(value))
         if not commented and column + len(text) + tail <= WIDTH:
             return [text]
         match value:
@@ -170,6 +176,8 @@ class _Layout:
                 return self.schedule(value, indent, column, tail)
             case CallNode() if commented or value.arguments:
                 return self.call(value, indent)
+            case ListNode() if commented or value.items:
+                return self.items(value, indent)
         return [text]
 
     def schedule(
@@ -197,12 +205,26 @@ class _Layout:
         lines = _stacked(head, self.line_at(call.span.start), pieces)
         return [*lines, f"{' ' * indent})"]
 
+    def items(self, items: ListNode, indent: int) -> list[str]:
+        """Lays out a list over several lines, an item or more a line."""
+        inner = indent + INDENT
+        children = [self.item_of_list(item, inner) for item in items.items]
+        pieces = self.pieces(children, items.span, inner)
+        lines = _stacked(["["], self.line_at(items.span.start), pieces)
+        return [*lines, f"{' ' * indent}]"]
+
+    def item_of_list(self, item: Value, indent: int) -> _Child:
+        """Lays out an item with the comma behind it."""
+        lines = self.headed(" " * indent, item, indent, 1)
+        lines[-1] += ","
+        return _Child(item.span, _bracketed(item), lines)
+
     def argument(self, argument: NamedValue, indent: int) -> _Child:
         """Lays out an argument with the comma behind it."""
         head = f"{' ' * indent}{argument.name.text} = "
         lines = self.headed(head, argument.value, indent, 1)
         lines[-1] += ","
-        return _Child(argument.span, _calls(argument.value), lines)
+        return _Child(argument.span, _bracketed(argument.value), lines)
 
     def pieces(
         self, children: Sequence[_Child], region: Span, indent: int
@@ -251,13 +273,13 @@ class _Layout:
         return self.line_at(span.start), self.line_at(span.stop)
 
 
-def _calls(value: Value) -> tuple[Span, ...]:
-    """Returns the spans of the outermost calls of a value."""
+def _bracketed(value: Value) -> tuple[Span, ...]:
+    """Returns the spans of the outermost calls and lists of a value."""
     match value:
-        case CallNode():
+        case CallNode() | ListNode():
             return (value.span,)
         case ScheduleNode():
-            return tuple(c for phase, _ in value.phases for c in _calls(phase))
+            return tuple(c for phase, _ in value.phases for c in _bracketed(phase))
     return ()
 
 

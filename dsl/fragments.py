@@ -37,6 +37,19 @@ def parse_statement(
     return item, tuple(moved(problem, by) for problem in problems)
 
 
+def placed(node: T, span: Span) -> T:
+    """Returns a node with one place for it and for everything in it."""
+    if isinstance(node, Span):
+        return cast(T, span)
+    if isinstance(node, tuple):
+        return cast(T, tuple(placed(part, span) for part in node))
+    if not dataclasses.is_dataclass(node) or isinstance(node, type):
+        return node
+    fields = dataclasses.fields(node)
+    parts = {f.name: placed(getattr(node, f.name), span) for f in fields}
+    return dataclasses.replace(node, **parts)
+
+
 def moved(node: T, by: int) -> T:
     """Returns a node or a diagnostic with every span moved by so many code points."""
     if isinstance(node, Span):

@@ -12,7 +12,7 @@ from diamond.dsl.stand_ins import (
     thousands,
 )
 from diamond.dsl.suggest import did_you_mean, shorten
-from diamond.dsl.tokens import title_of
+from diamond.dsl.tokens import CLOSERS, title_of
 from diamond.dsl.trouble import Trouble
 from diamond.dsl.vocabulary.blocks import form_named
 
@@ -21,9 +21,11 @@ EXPECTED = (
     ({"LET"}, "a block, `let` or `scheme`"),
     ({"LINK"}, "a setting or `}`"),
     ({"NEWLINE"}, "the end of the statement"),
+    ({"STRING", "RSQB"}, "a value or `]`"),
     ({"NUMBER", "STRING"}, "a value"),
     ({"NUMBER"}, "a number of steps"),
     ({"COMMA", "RPAR"}, "`,` or `)`"),
+    ({"COMMA", "RSQB"}, "`,` or `]`"),
     ({"COMMA"}, "`,` and `then`"),
     ({"THEN"}, "`then`"),
     ({"NAME", "RPAR"}, "an argument or `)`"),
@@ -33,7 +35,8 @@ EXPECTED = (
     ({"NAME"}, "a name"),
 )
 
-CLOSES = {"{": "}", "(": ")"}
+CLOSES = {"{": "}", "(": ")", "[": "]"}
+VALUES = ("NAME", "NUMBER", "STRING")
 _LENGTHS = "say how long each phase but the last lasts: `X for 500 steps, then Y`"
 _SCHEDULE = "a schedule ends with the value that stays: `X for 500 steps, then Y`"
 
@@ -41,7 +44,7 @@ _SCHEDULE = "a schedule ends with the value that stays: `X for 500 steps, then Y
 def explain(trouble: Trouble) -> Diagnostic:
     """Returns the report of a syntax error."""
     return (
-        _unclosed_parenthesis(trouble)
+        _unclosed_in_statement(trouble)
         or _unclosed_brace(trouble)
         or _closes_nothing(trouble)
         or _unnamed_argument(trouble)
@@ -56,7 +59,7 @@ def is_unclosed(trouble: Trouble) -> bool:
     if trouble.opened is None or trouble.opened in trouble.tokens.partner:
         return False
     if trouble.got.type == "$END":
-        return "RPAR" not in trouble.accepts
+        return not {"RPAR", "RSQB"} & trouble.accepts
     header = [token.type for token in trouble.words]
     starts_block = header in (["NAME"], ["NAME", "NAME"], ["NAME", "OVER", "NAME"])
     starts_item = trouble.start in ("let", "scheme")
@@ -79,14 +82,17 @@ def _unclosed_brace(trouble: Trouble) -> Diagnostic | None:
     return _unclosed(trouble.tokens.items[trouble.opened], place)
 
 
-def _unclosed_parenthesis(trouble: Trouble) -> Diagnostic | None:
-    ends = ("NEWLINE", "RBRACE", "$END")
-    if "RPAR" not in trouble.accepts or trouble.got.type not in ends:
+def _unclosed_in_statement(trouble: Trouble) -> Diagnostic | None:
+    """Reports a `(` or a `[` that is still open where something else ends."""
+    closers = {"RPAR", "RSQB"} & trouble.accepts
+    ends = ("NEWLINE", "RPAR", "RSQB", "RBRACE", "$END")
+    if not closers or trouble.got.type not in ends:
         return None
     opens = [
         token
         for place, token in enumerate(trouble.words, trouble.statement)
-        if token.type == "LPAR" and place not in trouble.tokens.partner
+        if token.type in {CLOSERS[one] for one in closers}
+        and place not in trouble.tokens.partner
     ]
     return _unclosed(opens[-1], span_of(trouble.got)) if opens else None
 
@@ -103,7 +109,7 @@ def _unclosed(bracket: Token, place: Span) -> Diagnostic:
 
 def _closes_nothing(trouble: Trouble) -> Diagnostic | None:
     partner = trouble.tokens.partner
-    if trouble.got.type not in ("RPAR", "RBRACE") or trouble.at in partner.values():
+    if trouble.got.type not in CLOSERS or trouble.at in partner.values():
         return None
     message = f"`{trouble.got}` closes nothing"
     return Diagnostic("D012", message, span_of(trouble.got), help="remove it")
@@ -186,6 +192,9 @@ def _advice(trouble: Trouble) -> str | None:
         return f"write `{thousands(trouble)}`"
     if has_second_value(trouble):
         return "a setting has one value"
+    before = trouble.words[-1].type if trouble.words else None
+    if trouble.got.type == "EQUAL" and before == "INCLUDE":
+        return "write `include NAME`, without `=`"
     if {"THEN"} == trouble.accepts or _is_open_schedule(trouble):
         return _SCHEDULE
     if trouble.got.type == "LBRACE" and trouble.opened is not None:
@@ -194,6 +203,8 @@ def _advice(trouble: Trouble) -> str | None:
         return _advice_on_equal(trouble)
     if trouble.got.type == "EQUAL" and "RPAR" in trouble.accepts:
         return f"put `,` before `{shorten(trouble.words[-1])}`"
+    if {"COMMA", "RSQB"} <= trouble.accepts and trouble.got.type in VALUES:
+        return f"put `,` before `{shorten(trouble.got)}`"
     if "NEWLINE" in trouble.accepts and trouble.got.type in ("NAME", "EQUAL"):
         return "put each statement on a line of its own, or `;` between them"
     return None
@@ -209,13 +220,16 @@ def _advice_on_equal(trouble: Trouble) -> str | None:
 
 
 def _is_open_schedule(trouble: Trouble) -> bool:
-    return "COMMA" in trouble.accepts and not {"RPAR", "NEWLINE"} & trouble.accepts
+    ends = {"RPAR", "RSQB", "NEWLINE"}
+    return "COMMA" in trouble.accepts and not ends & trouble.accepts
 
 
 def _advice_on_header(trouble: Trouble) -> str | None:
     word, items = shorten(trouble.start), trouble.tokens.items
     if trouble.got.type == "NEWLINE" and items[trouble.at + 1].type == "LBRACE":
         return "put `{` on the line of the block's name"
+    if word == "include":
+        return "put `include` first in a block `replicas over`"
     if trouble.got.type != "EQUAL":
         return None
     if items[trouble.at + 1].type == "LBRACE":

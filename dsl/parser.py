@@ -20,7 +20,7 @@ from diamond.dsl.tokens import (
 )
 from diamond.dsl.trouble import Trouble
 
-KEYWORDS = frozenset({"SCHEME", "LET", "LINK", "OVER", "FOR", "THEN"})
+KEYWORDS = frozenset({"SCHEME", "LET", "INCLUDE", "LINK", "OVER", "FOR", "THEN"})
 # What may follow a word that is a value and not the start of the next statement.
 AFTER_WORD = (["LPAR"], ["FOR"], ["NEWLINE"], ["SEMICOLON"], ["RBRACE"], ["$END"])
 STOPS = frozenset({"NEWLINE", "SEMICOLON", "$END"})
@@ -120,7 +120,7 @@ class Run:
         kinds = [token.type for token in self.tokens.items[place - 2 : place + 3]]
         if kinds[:3] != ["COMMA", "THEN", "NEWLINE"]:
             return False
-        return kinds[3] in ("NUMBER", "STRING") or kinds[4:] in AFTER_WORD
+        return kinds[3] in ("NUMBER", "STRING", "LSQB") or kinds[4:] in AFTER_WORD
 
     def note(self, token: Token) -> None:
         """Keeps track of where the reading stands, after a token was taken."""

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 from diamond.dsl import syntax
 from diamond.dsl.fragments import parse_statement
+from diamond.dsl.presets import PRESETS
+from diamond.dsl.suggest import nearest
 from diamond.dsl.unparse import text_of
 from diamond.dsl.vocabulary.fields import field_of
+from diamond.dsl.vocabulary.scheme import Replicas
 from diamond.dsl.vocabulary.tables import row_of
 
 RECIPES = {
@@ -35,11 +38,38 @@ def recipe(
 
     Example:
         >>> recipe("DiLoCo", "consistency")
-        'write `local(every = 500, outer = nesterov)`'
+        'write `local(every = 500, outer = nesterov)`, or `include diloco` first in ...'
     """
     key = (family, word.lower())
     text = (given and WITH_ARGUMENTS.get(key)) or RECIPES.get(key)
-    return f"write `{_filled(text, family, given)}`" if text else None
+    if text is None:
+        return None
+    also = ""
+    if preset_meant(word, family) and not given:
+        also = f", or `include {word.lower()}` first in the block"
+    return f"write `{_filled(text, family, given)}`{also}"
+
+
+def preset_meant(word: str, family: str, near: bool = False) -> str | None:
+    """Says that a word names a preset, where a term of its settings should stand.
+
+    Args:
+        word: The word.
+        family: The family of the terms.
+        near: Whether a misspelt name will do.
+
+    Example:
+        >>> preset_meant("sgp", "consistency")
+        '`sgp` is a preset: write `include sgp` first in the block'
+    """
+    if field_of(Replicas, family) is None:
+        return None
+    names = [preset.name for preset in PRESETS]
+    if word.lower() in names:
+        name = word.lower()
+        return f"`{name}` is a preset: write `include {name}` first in the block"
+    meant = nearest(word, names) if near else None
+    return meant and f"did you mean the preset `{meant}`, written `include {meant}`?"
 
 
 def _filled(text: str, family: str, given: Sequence[syntax.NamedValue]) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from diamond.dsl.check_names import noun
 from diamond.dsl.describe import wanted
 from diamond.dsl.emit import format_term, format_value
+from diamond.dsl.presets import PRESETS, block_of
 from diamond.dsl.units import MEASURES, names_of, written
+from diamond.dsl.unparse import key_of, rest_of
 from diamond.dsl.vocabulary.blocks import BLOCKS, BlockForm
 from diamond.dsl.vocabulary.fields import Field, fields_of
 from diamond.dsl.vocabulary.optimizers import OPTIMIZERS, SCHEDULES
@@ -56,7 +58,7 @@ def reference() -> str:
         True
     """
     families = [_family(name, rows) for name, rows in FAMILIES.items()]
-    parts = [_blocks(), _units(), *families, _optimizers(), _schedules()]
+    parts = [_blocks(), _units(), *families, _presets(), _optimizers(), _schedules()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -136,8 +138,34 @@ def _terms(rows: Iterable[Row]) -> str:
 
 def _term(row: Row) -> Iterator[Cells]:
     yield f"`{row.name}`", "", "", "", str(row.term.__doc__)
-    for field in fields_of(row.term):
-        yield "", f"`{field.name}`", *_described(field)
+    for cells in arguments_of(row.term):
+        yield "", *cells
+
+
+def arguments_of(term: type) -> Iterator[Cells]:
+    """Yields name, what it takes, default and meaning of each argument of a term.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Elastic
+        >>> next(arguments_of(Elastic))[0]
+        '`every`'
+    """
+    for field in fields_of(term):
+        yield f"`{field.name}`", *_described(field)
+
+
+def _presets() -> str:
+    rows = [(f"`{one.name}`", one.doc, _settings(one.name)) for one in PRESETS]
+    text = "First in a block `replicas over`: `include diloco`."
+    return f"## The presets\n\n{text}\n\n{table(('name', 'what', 'settings'), rows)}"
+
+
+def _settings(name: str) -> str:
+    """Returns what a preset sets, as it is written in its file, on one line."""
+    block = block_of(name)
+    assert block is not None
+    written = (f"`{key_of(one)} {rest_of(one)}`" for one in block.statements)
+    return ", ".join(written)
 
 
 def _optimizers() -> str:

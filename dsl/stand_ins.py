@@ -34,6 +34,13 @@ STAND_INS = (
         frozenset({"COMMA", "RPAR"}),
         "separate arguments with `,`",
     ),
+    StandIn(
+        ";",
+        ",",
+        "COMMA",
+        frozenset({"COMMA", "RSQB"}),
+        "separate the items of a list with `,`",
+    ),
 )
 
 ENDS = ("NEWLINE", "SEMICOLON", "RBRACE", "COMMA", "$END")

@@ -3,9 +3,9 @@
 file      = [scheme NAME] item*
 item      = let | block
 block     = WORD [NAME | over NAME] { statement* }
-statement = NAME = value | link NAME = value, value | call over NAME
+statement = NAME = value | include NAME | link NAME = value, value | call over NAME
 value     = number [unit] | "string" | true | false | auto | name | call
-| value for length, then value
+| [value, ...] | value for length, then value
 length    = number [unit] | name [unit]
 """
 
@@ -78,6 +78,14 @@ class CallNode:
 
 
 @dataclass(frozen=True, slots=True)
+class ListNode:
+    """Values in brackets, `["*norm*", "head/*"]`."""
+
+    items: tuple["Value", ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A constant with a unit, `n steps`, as the length of a phase."""
 
@@ -97,7 +105,7 @@ class ScheduleNode:
     span: Span
 
 
-Value = Number | String | Boolean | AutoWord | Name | CallNode | ScheduleNode
+Value = Number | String | Boolean | AutoWord | Name | CallNode | ListNode | ScheduleNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,14 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Include:
+    """`include preset`: the settings of a preset, before those that follow."""
+
+    name: Name
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class LinkSetting:
     """`link axis = bandwidth[, latency]` in `hardware`."""
 
@@ -136,7 +152,7 @@ class StrategySetting:
     span: Span
 
 
-Statement = Setting | LinkSetting | StrategySetting
+Statement = Setting | Include | LinkSetting | StrategySetting
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -28,8 +28,9 @@ FORBIDDEN = re.compile(
     "\u2028\u2029\ud800-\udfff]"  # line breaks of other tools, halves of characters
     "|\r(?!\n)"
 )
-SWALLOW_BREAKS = frozenset({"COMMA", "LPAR", "NEWLINE"})
-CLOSERS = {"RPAR": "LPAR", "RBRACE": "LBRACE"}
+SWALLOW_BREAKS = frozenset({"COMMA", "LPAR", "LSQB", "NEWLINE"})
+CLOSERS = {"RPAR": "LPAR", "RSQB": "LSQB", "RBRACE": "LBRACE"}
+WITHIN_STATEMENTS = ("LPAR", "LSQB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def _is_closed(token: Token) -> bool:
 
 def _without_soft_breaks(tokens: list[Token]) -> list[Token]:
     closed = pair_brackets(tokens)
-    closed = {a: b for a, b in closed.items() if tokens[a].type == "LPAR"}
+    closed = {a: b for a, b in closed.items() if tokens[a].type in WITHIN_STATEMENTS}
     kept: list[Token] = []
     inside = 0
     for place, token in enumerate(tokens):
@@ -214,7 +215,7 @@ def _without_soft_breaks(tokens: list[Token]) -> list[Token]:
 
 
 def pair_brackets(tokens: list[Token]) -> dict[int, int]:
-    """Finds the partner of each bracket; a `}` closes every `(` within its braces.
+    """Finds the partner of each bracket; what is open inside of it stays without one.
 
     Raises:
         Refused: If brackets nest too deeply.
@@ -225,12 +226,24 @@ def pair_brackets(tokens: list[Token]) -> dict[int, int]:
         if token.type in CLOSERS.values():
             opened.append(place)
             _check_depth(opened, token)
-        if token.type == "RBRACE":
-            while opened and tokens[opened[-1]].type == "LPAR":
-                opened.pop()
+        if token.type in CLOSERS:
+            del opened[_opened_until(opened, token.type, tokens) :]
         if opened and tokens[opened[-1]].type == CLOSERS.get(token.type):
             partner[opened.pop()] = place
     return partner
+
+
+def _opened_until(opened: Sequence[int], closer: str, tokens: list[Token]) -> int:
+    """Returns how many open brackets are left by a closing one, its own included.
+
+    It closes those inside its own; one that has none of its own closes nothing, but
+    for a brace, which ends every statement.
+    """
+    count, ends = len(opened), (CLOSERS[closer], "LBRACE")
+    while count and tokens[opened[count - 1]].type not in ends:
+        count -= 1
+    own = count and tokens[opened[count - 1]].type == CLOSERS[closer]
+    return count if own or closer == "RBRACE" else len(opened)
 
 
 def _check_depth(opened: list[int], token: Token) -> None:

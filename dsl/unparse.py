@@ -5,8 +5,10 @@ from diamond.dsl.syntax import (
     Block,
     Boolean,
     CallNode,
+    Include,
     Length,
     LinkSetting,
+    ListNode,
     Measured,
     Name,
     Number,
@@ -43,6 +45,8 @@ def text_of(value: Value | Length) -> str:
         case CallNode():
             arguments = (f"{a.name.text} = {text_of(a.value)}" for a in value.arguments)
             return f"{value.name.text}({', '.join(arguments)})"
+        case ListNode():
+            return f"[{', '.join(text_of(item) for item in value.items)}]"
         case ScheduleNode():
             return ", then ".join(phase_text(*phase) for phase in value.phases)
 
@@ -53,10 +57,12 @@ def phase_text(value: Value, length: Length | None) -> str:
 
 
 def key_of(statement: Statement) -> str:
-    """Returns what stands before the `=` or the `over` of a statement."""
+    """Returns what stands before the `=` or the `over` of a statement, or all of it."""
     match statement:
         case Setting():
             return statement.name.text
+        case Include():
+            return f"include {statement.name.text}"
         case LinkSetting():
             return f"link {statement.axis.text}"
         case StrategySetting():
@@ -66,6 +72,8 @@ def key_of(statement: Statement) -> str:
 def rest_of(statement: Statement) -> str:
     """Returns the `=` or the `over` of a statement, and what follows."""
     match statement:
+        case Include():
+            return ""
         case Setting():
             return f"= {text_of(statement.value)}"
         case LinkSetting():
@@ -83,6 +91,6 @@ def header_of(block: Block) -> str:
 
 def block_text(block: Block) -> str:
     """Returns a block on one line."""
-    statements = (f"{key_of(s)} {rest_of(s)}" for s in block.statements)
+    statements = (f"{key_of(s)} {rest_of(s)}".rstrip() for s in block.statements)
     inner = "; ".join(statements)
     return f"{header_of(block)} {{ {inner} }}" if inner else f"{header_of(block)} {{ }}"

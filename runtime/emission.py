@@ -1,6 +1,7 @@
 """A program as text, in the forms it takes below the plan."""
 
 from diamond.compiler.executables import Executables
+from diamond.compiler.plan import LANDING
 from diamond.compiler.program import Program
 from diamond.compiler.variants import Due, variants_of
 
@@ -20,7 +21,7 @@ def text_of(program: Program, form: str) -> str:
 
 
 def _head(due: Due) -> str:
-    names = ", ".join(sorted(due)) or "no exchange"
+    names = ", ".join(map(_named, sorted(due))) or "no exchange"
     return f"// a step with {names}"
 
 
@@ -29,3 +30,10 @@ def _body(executables: Executables, due: Due, form: str) -> str:
         return str(executables.step(due).as_text())
     traced = executables.traced(due)
     return str(traced.jaxpr if form == "jaxpr" else traced.lower().as_text())
+
+
+def _named(pair: tuple[str, int]) -> str:
+    name, turn = pair
+    if turn == LANDING:
+        return f"{name}, landing"
+    return f"{name}, turn {turn}" if turn else name

@@ -1,18 +1,25 @@
-"""From the reference engine's state to a program's, to step both from one state."""
+"""From the reference engine's state to a program's, to step both from one state.
 
+The two keep the same memories in different forms: the reference a flat vector or a
+leaf a member, the program leaves with leading dims. What the program counts, the
+reference derives from the step.
+"""
+
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from diamond.compiler.agreements import Part, parts_of
-from diamond.compiler.exchange.centralization.allreduce import Feedback
-from diamond.compiler.exchange.consistency.local import LocalState
-from diamond.compiler.exchange.outer.nesterov import NesterovState
+from diamond.compiler.agreements import Part, part_of, parts_of
+from diamond.compiler.exchange.wire import Tape, Wire
 from diamond.compiler.program import Program
 from diamond.compiler.state import State, layout_of
 from diamond.runtime.engines.reference import ReferenceEngine, ReferenceState
 from diamond.runtime.engines.reference.vectors import unflatten
+from tests.memories import CODECS, RULES, Place
 
 
 class Pair(NamedTuple):
@@ -35,29 +42,25 @@ def placed(pair: Pair, reference: ReferenceState) -> State:
 def converted(pair: Pair, reference: ReferenceState) -> State:
     """Returns a reference state as a program's state, of NumPy arrays."""
     plan = pair.program.plan
-    layout, parts = layout_of(plan), parts_of(plan)
+    parts = parts_of(plan)
+    layout = layout_of(plan, parts)
 
-    def copies(of_member: Any, axes: tuple[str, ...]) -> Any:
+    def copies(of_member: Callable[[int], Any], axes: tuple[str, ...]) -> Any:
         trees = [of_member(member) for member in range(plan.members)]
         return _stacked(pair.program, trees, axes)
 
+    rules, mixers = {}, {}
+    for part in parts:
+        rule = functools.partial(_rule, pair, part, reference)
+        rules.setdefault(part.clause, copies(rule, layout.rules[part.clause]))
+        mixer = functools.partial(_mixer, pair, part, reference)
+        mixers.setdefault(part.memory, copies(mixer, layout.mixers[part.memory]))
     return State(
         np.asarray(reference.step, np.int32),
-        copies(lambda m: reference.params[m], layout.copies),
-        copies(lambda m: reference.optimizer[m], layout.copies),
-        {
-            part.clause: copies(
-                lambda m, part=part: _rule(pair, part, reference, m), layout.copies
-            )
-            for part in parts
-        },
-        {
-            part.exchange.name: copies(
-                lambda m, part=part: _mixer(pair, part, reference, m),
-                layout.mixers[part.exchange.name],
-            )
-            for part in parts
-        },
+        copies(lambda m: reference.params[m], layout.params),
+        copies(lambda m: _optimizer(pair, reference, m), layout.optimizer),
+        rules,
+        mixers,
     )
 
 
@@ -79,27 +82,80 @@ def _axis(pair: Pair, part: Part) -> int:
     return names.index(part.exchange.agreement.axis)
 
 
-def _rule(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Any:
-    if part.exchange.subject == "gradients":
-        return ()
+def _place(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Place:
+    axis = pair.engine.axes[_axis(pair, part)]
+    clause = axis.at(part.exchange.agreement.start)
     like = reference.params[member]
-    fresh = jax.eval_shape(part.rule.init, like)
-    rule = reference.rules[_axis(pair, part)][part.exchange.agreement.clause]
-    if fresh.anchor is None:
-        return LocalState(None, ())
-    anchor = unflatten(rule.anchor[member], like)
-    if fresh.outer == ():
-        return LocalState(anchor, ())
-    return LocalState(anchor, NesterovState(unflatten(rule.momentum[member], like)))
+    values = jax.tree.leaves(like)
+    return Place(
+        fresh=None,
+        step=reference.step,
+        clause=clause,
+        clause_ends=[c.start for c in axis.clauses if c.start > clause.start][:1],
+        rule_ends=[c.start for c in axis.clauses if c.rule > clause.rule][:1],
+        fragment=part.exchange.fragment,
+        values=[values[place] for place in part.exchange.leaves],
+        cut=lambda vector: _cut(vector, like, part),
+        shard=_sharding(pair, part, member),
+    )
+
+
+def _cut(vector: Any, like: Any, part: Part) -> list[Any]:
+    """Returns a flat vector of all parameters as the leaves of a part."""
+    found = jax.tree.leaves(unflatten(vector, like))
+    return [found[place] for place in part.exchange.leaves]
+
+
+def _rule(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Any:
+    place = _place(pair, part, reference, member)
+    like = [place.shard(place.values)] if part.mixer.server else place.values
+    fresh = jax.eval_shape(part.rule.init, place.values, like)
+    rules = reference.rules[_axis(pair, part)]
+    kept = rules[part.exchange.agreement.clause][member]
+    return RULES[type(fresh)](kept, place._replace(fresh=fresh))
 
 
 def _mixer(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Any:
-    fresh = jax.eval_shape(part.mixer.init, reference.params[member])
-    if not isinstance(fresh, Feedback):
-        return ()
-    axis = _axis(pair, part)
-    clause = pair.engine.axes[axis].at(part.exchange.agreement.start).index
-    left = reference.residuals[axis][clause][member]
-    worker = None if fresh.worker is None else left.worker
-    server = None if fresh.server is None else left.server
-    return Feedback(worker, server)
+    place = _place(pair, part, reference, member)
+    fresh = jax.eval_shape(part.mixer.init, place.values)
+    axis, clause = _axis(pair, part), place.clause.index
+    kept = reference.codecs[axis][clause][part.exchange.fragment][member]
+    pushed = reference.push_sums[axis][clause][member]
+    return CODECS[type(fresh)](kept, place._replace(fresh=fresh, pushed=pushed))
+
+
+def _optimizer(pair: Pair, reference: ReferenceState, member: int) -> Any:
+    """Returns a member's optimizer state; under a server, its shard of it."""
+    serving = [part for part in parts_of(pair.program.plan) if part.mixer.server]
+    state = reference.optimizer[member]
+    if not serving:
+        return state
+    shard = _sharding(pair, serving[0], member)
+    whole = jax.tree.structure(reference.params[member])
+
+    def is_whole(node: Any) -> bool:
+        return isinstance(node, dict) and jax.tree.structure(node) == whole
+
+    def cut(node: Any) -> Any:
+        return [shard(jax.tree.leaves(node))] if is_whole(node) else node
+
+    return jax.tree.map(cut, state, is_leaf=is_whole)
+
+
+def _sharding(pair: Pair, part: Part, member: int) -> Callable[[list[Any]], Any]:
+    """Returns what cuts a member's shard out of leaves, for parts with a server."""
+    sizes = tuple(axis.size for axis in pair.program.plan.axes)
+    names = [axis.name for axis in pair.program.plan.axes]
+    where = np.unravel_index(member, sizes)
+    place = int(where[names.index(part.exchange.agreement.axis)])
+
+    def wire_of(axis: str, size: int) -> Wire:
+        return Tape().wire(axis, size)._replace(place=lambda: jnp.int32(place))
+
+    server = part_of(pair.program.plan, part.exchange, wire_of).mixer.server
+
+    def shard(values: list[Any]) -> Any:
+        assert server is not None
+        return np.asarray(server.own([jnp.asarray(value) for value in values]))
+
+    return shard

@@ -1,79 +1,178 @@
-"""What an exchange is made of: a codec, a mixer and a rule.
+"""What an exchange is made of: codec or compressor, mixer, rule, outer step.
 
-A *codec* (compression) turns a vector into a payload and back. A *mixer*
-(centralization) turns everyone's values into their mean, in the codec's form. A
-*rule* (consistency) says which values, and what becomes of the mean. Each algorithm
-is one file with one factory that returns one of these.
+A *codec* turns a vector into a payload and back, block by block. A *compressor* forms a
+mean in a form of its own; the library makes one of every codec (`coded`). A *mixer*
+(centralization) says who talks to whom. A *rule* (consistency) says which values are
+put in, and what becomes of the mean. Each algorithm is one file with one factory that
+returns one of these.
+
+Values are lists of leaves, with None for the leaves that somebody else takes care of.
+Some algorithms take turns (a gossip that has another partner at each exchange): a turn
+is a number that is known when the program is traced.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
-from diamond.compiler.plan import Message, Route, Subject
+from diamond.compiler.exchange.wire import Wire
+from diamond.compiler.plan import Route, Subject
 
 Tree = Any
 State = Any
 Payload = Any
+Leaves = list[Any]
+Shape = tuple[int, ...]
+Keeping = Literal["keep", "average", "reset"]
+
+
+def skips_none(shape: Shape) -> bool:
+    """Skips no leaf."""
+    del shape
+    return False
+
+
+def skips_vectors(shape: Shape) -> bool:
+    """Skips leaves with fewer than two dims: few values, and sensitive ones."""
+    return len(shape) < 2
 
 
 class Codec(NamedTuple):
     """A form for vectors on the wire.
 
     Attributes:
-        encode: `[n]` -> a pytree of arrays whose first dims divide as n does.
+        encode: (`[n]`, key) -> a pytree of arrays whose first dims divide as n does;
+            the key, `uint32[]`, is for codecs that draw (see `noise`).
         decode: (payload, element type) -> `[n]`.
-        payload: n -> (HLO element type, elements) of each array of the payload.
         block: n must be a multiple of it; blocks are coded independently.
+        equation: The code in symbols.
         feedback: Whether what the code lost is kept and added the next time.
         is_exact: Whether decode(encode(x)) is x.
-        equation: The code in symbols.
+        draws: Whether the code depends on the key.
+        skips: Which leaves are better left to cross as they are, by their shape.
+        rounded: (`[n]`, key) -> decode(encode(x)), where there is a way without the
+            payload; of packed codes XLA would pack a byte anew for each value in it.
     """
 
-    encode: Callable[[jax.Array], Payload]
+    encode: Callable[[jax.Array, jax.Array], Payload]
     decode: Callable[[Payload, Any], jax.Array]
-    payload: Callable[[int], tuple[tuple[str, int], ...]]
     block: int
-    feedback: bool
-    is_exact: bool
     equation: str
+    feedback: bool = False
+    is_exact: bool = False
+    draws: bool = False
+    skips: Callable[[Shape], bool] = skips_none
+    rounded: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+
+
+class Compressor(NamedTuple):
+    """A mean over an axis in a form of its own.
+
+    Attributes:
+        init: Leaves -> state on one device.
+        mean: (leaves, state, wire, turn) -> (their mean, state).
+        equations: The mean `{y}` of `{x}` in symbols.
+        route: How the mean is formed.
+        reason: Why so.
+        skips: Which leaves are better left to cross as they are, by their shape.
+        is_exact: Whether the mean loses nothing.
+        turns: The turns of exchanges that follow one another, as a cycle.
+        settle: (optimizer's state before, after the update) -> its state, for
+            compressors that work inside the optimizer.
+    """
+
+    init: Callable[[Leaves], State]
+    mean: Callable[[Leaves, State, Wire, int], tuple[Leaves, State]]
+    equations: tuple[str, ...]
+    route: Route
+    reason: str
+    skips: Callable[[Shape], bool] = skips_none
+    is_exact: bool = False
+    turns: tuple[int, ...] = (0,)
+    settle: Callable[[Tree, Tree], Tree] | None = None
+
+
+def _as_it_was(values: Leaves, state: State) -> State:
+    del values
+    return state
+
+
+class Server(NamedTuple):
+    """Members that own shards of the parameters and the optimizer's state of them.
+
+    The mixer's mean is then one leaf, this member's shard of the mean.
+
+    Attributes:
+        own: Leaves -> `[shard]`, this member's shard of equal copies.
+        pull: (`[shard]`, leaves) -> leaves like those, from everyone's shards.
+    """
+
+    own: Callable[[Leaves], jax.Array]
+    pull: Callable[[jax.Array, Leaves], Leaves]
 
 
 class Mixer(NamedTuple):
-    """A mean over an axis.
+    """What becomes of everyone's values: their mean, or that of some of them.
 
     Attributes:
-        init: Values' tree -> the mixer's state on one device.
-        mean: (values, state) -> (their mean over the axis, state).
+        init: Leaves -> the mixer's state on one device.
+        mean: (leaves, state, turn) -> (mean, state).
         equations: The mean `{y}` of `{x}` in symbols.
+        route: How the mean is formed.
+        reason: Why so.
+        turns: The turns of exchanges that follow one another, as a cycle.
+        begin: (leaves, state) -> state, where its phase begins.
+        settle: As a compressor's.
+        server: Who owns what, where the optimizer is the server's.
     """
 
-    init: Callable[[Tree], State]
-    mean: Callable[[Tree, State], tuple[Tree, State]]
+    init: Callable[[Leaves], State]
+    mean: Callable[[Leaves, State, int], tuple[Leaves, State]]
     equations: tuple[str, ...]
+    route: Route
+    reason: str
+    turns: tuple[int, ...] = (0,)
+    begin: Callable[[Leaves, State], State] = _as_it_was
+    settle: Callable[[Tree, Tree], Tree] | None = None
+    server: Server | None = None
 
 
 class Rule(NamedTuple):
     """What is exchanged, and what becomes of it.
 
+    `x` stands for the parameters at the beginning of the step.
+
     Attributes:
         subject: What is exchanged: gradients or parameters.
         every: Steps from one exchange to the next.
-        init: Parameters -> the rule's state on one device.
-        offer: (values, state) -> what this copy puts into the mean.
-        accept: (values, mean, state) -> (values, state).
-        rebase: (parameters, state) -> state, once the copies have met.
+        init: (parameters, something like the mean) -> the rule's state on one device.
+        offer: (values, x, state) -> what this copy puts into the mean.
+        accept: (values, mean, x, state) -> (values, state).
         equations: The rule in symbols; the mean is written `mean[...]`.
+        begin: (parameters, state) -> state, where its phase begins.
+        rebase: (parameters, state) -> state, once all axes have met in a step.
+        view: (x, state) -> where the gradient is taken, if not at x.
+        land: (values, state) -> (values, state), for a mean that is used later than it
+            was formed.
+        late: Steps from forming a mean to its landing.
+        is_shared: Whether the state is equal along the axis, for gradients.
+        keeping: What happens to the optimizer's state when the copies meet.
     """
 
     subject: Subject
     every: int
-    init: Callable[[Tree], State]
-    offer: Callable[[Tree, State], Tree]
-    accept: Callable[[Tree, Tree, State], tuple[Tree, State]]
-    rebase: Callable[[Tree, State], State]
+    init: Callable[[Leaves, Leaves], State]
+    offer: Callable[[Leaves, Leaves, State], Leaves]
+    accept: Callable[[Leaves, Leaves, Leaves, State], tuple[Leaves, State]]
     equations: tuple[str, ...]
+    begin: Callable[[Leaves, State], State] = _as_it_was
+    rebase: Callable[[Leaves, State], State] = _as_it_was
+    view: Callable[[Leaves, State], Leaves] | None = None
+    land: Callable[[Leaves, State], tuple[Leaves, State]] | None = None
+    late: int = 0
+    is_shared: bool = True
+    keeping: Keeping = "keep"
 
 
 class Outer(NamedTuple):
@@ -91,11 +190,3 @@ class Outer(NamedTuple):
     step: Callable[[Tree, Tree, State], tuple[Tree, State]]
     is_mean: bool
     equations: tuple[str, ...]
-
-
-class Way(NamedTuple):
-    """How a mean travels: the route, why, and its messages on one device."""
-
-    route: Route
-    reason: str
-    messages: tuple[Message, ...]

@@ -1,13 +1,17 @@
 """Bill memory: what a device holds between steps and while it computes one."""
 
+import functools
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
 
-from diamond.compiler.agreements import parts_of
+from diamond.compiler.agreements import Part, parts_of
+from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.plan import Holding, Plan
 from diamond.compiler.sizes import bytes_of
+from diamond.dsl import vocabulary as words
 
 
 def bill_memory(plan: Plan) -> Plan:
@@ -20,21 +24,44 @@ def bill_memory(plan: Plan) -> Plan:
     held = [
         Holding("parameters", copy),
         Holding("gradients", copy),
-        Holding("optimizer", plan.optimizer_bytes),
+        Holding(_optimizer(plan), plan.optimizer_bytes),
     ]
-    clauses: set[str] = set()
-    for part in parts_of(plan):
-        mixer = bytes_of(jax.eval_shape(part.mixer.init, params))
-        rule = 0
-        if part.clause not in clauses:
-            rule = bytes_of(jax.eval_shape(part.rule.init, params))
-            clauses.add(part.clause)
-        if rule:
-            held.append(Holding(f"{part.exchange.name}: anchor and outer step", rule))
-        if mixer:
-            held.append(Holding(f"{part.exchange.name}: error feedback", mixer))
+    keys: set[str] = set()
+    for part in parts_of(plan, Tape().wire):
+        name = part.exchange.name
+        rule, mixer = jax.eval_shape(functools.partial(_states, part), params)
+        for key, state, what in (
+            (f"rule {part.clause}", rule, "consistency"),
+            (f"mixer {part.memory}", mixer, _keeper(part)),
+        ):
+            if key not in keys and bytes_of(state):
+                held.append(Holding(f"{name}: state of {what}", bytes_of(state)))
+            keys.add(key)
     held.append(Holding("batch", plan.batch_bytes))
     return replace(plan, memory=tuple(held))
+
+
+def _keeper(part: Part) -> str:
+    """Names the clause that a mixer's state belongs to: push-sum, or codecs."""
+    who = part.exchange.agreement.centralization
+    return "centralization" if isinstance(who, words.Gossip) else "compression"
+
+
+def _optimizer(plan: Plan) -> str:
+    """Names the optimizer's state: all of it, or what a server's member owns."""
+    for agreement in plan.agreements:
+        who = agreement.centralization
+        if isinstance(who, words.ParameterServer):
+            shards = who.shards or plan.axis(agreement.axis).size
+            return f"optimizer, one of {shards} shards" if shards > 1 else "optimizer"
+    return "optimizer"
+
+
+def _states(part: Part, params: list[Any]) -> tuple[Any, Any]:
+    mine = [params[place] for place in part.exchange.leaves]
+    server = part.mixer.server
+    like = [server.own(mine)] if server else mine
+    return part.rule.init(mine, like), part.mixer.init(mine)
 
 
 def _abstract_params(plan: Plan) -> list[jax.ShapeDtypeStruct]:

@@ -3,14 +3,19 @@
 from collections import Counter
 from dataclasses import replace
 
-from diamond.compiler.exchange.tables import rule_of
+from diamond.compiler.agreements import rule_at
+from diamond.compiler.exchange.dense import check_patterns
+from diamond.compiler.exchange.site import Site
+from diamond.compiler.exchange.wire import Tape
+from diamond.compiler.fragments import fragments_of
 from diamond.compiler.plan import Agreement, Exchange, Plan
+from diamond.dsl import vocabulary as words
 
 
 def place_exchanges(plan: Plan) -> Plan:
     """Orders exchanges: gradients inside out, then parameters inside out."""
     depth = {axis.name: index for index, axis in enumerate(plan.axes)}
-    placed = [_place(agreement) for agreement in plan.agreements]
+    placed = [each for agreement in plan.agreements for each in _place(plan, agreement)]
     placed.sort(
         key=lambda each: (
             each.subject == "parameters",
@@ -21,10 +26,26 @@ def place_exchanges(plan: Plan) -> Plan:
     return replace(plan, exchanges=_named(placed))
 
 
-def _place(agreement: Agreement) -> Exchange:
-    rule = rule_of(agreement.consistency, is_exact=True)
-    name = f"{agreement.axis}.{rule.subject}"
-    return Exchange(name, rule.subject, rule.every, agreement)
+def _place(plan: Plan, agreement: Agreement) -> list[Exchange]:
+    """Returns the exchanges of an agreement: one a fragment of the model."""
+    check_patterns(plan.tensors, agreement.compression)
+    wire = Tape().wire(agreement.axis, plan.axis(agreement.axis).size)
+    rule = rule_at(plan, agreement, Site(wire, plan.tensors))
+    term = agreement.consistency
+    parts = term.fragments if isinstance(term, words.Local) else 1
+    return [
+        Exchange(
+            name=f"{agreement.axis}.{rule.subject}",
+            subject=rule.subject,
+            every=rule.every,
+            offset=(number + 1) * rule.every // parts - 1,
+            agreement=agreement,
+            fragment=number,
+            leaves=leaves,
+            late=rule.late,
+        )
+        for number, leaves in enumerate(fragments_of(plan.tensors, parts))
+    ]
 
 
 def _named(exchanges: list[Exchange]) -> tuple[Exchange, ...]:

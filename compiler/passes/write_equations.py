@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from diamond.compiler.agreements import Part, parts_of
+from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.plan import Plan
 
 
 def write_equations(plan: Plan) -> Plan:
     """Writes gradient, exchanges, optimizer and exchanges in the step's order."""
-    parts = parts_of(plan)
+    parts = parts_of(plan, Tape().wire)
     lines = [f"g = gradient of the mean loss at x over {_share(plan)}"]
     for part in parts:
         if part.exchange.subject == "gradients":
@@ -38,7 +39,16 @@ def _exchange(part: Part) -> list[str]:
         for line in part.mixer.equations:
             text = line.replace("{y} =", left.rstrip()).replace("{x}", argument)
             lines.append("  " + text.replace("{y}", symbol))
-    return lines
+    return lines + _kept(part)
+
+
+def _kept(part: Part) -> list[str]:
+    """Says what becomes of the optimizer's state where copies meet."""
+    how = {"average": "its mean over", "reset": "begun afresh on"}
+    keeping = part.rule.keeping
+    if keeping == "keep":
+        return []
+    return [f"  optimizer's state <- {how[keeping]} {part.exchange.agreement.axis}"]
 
 
 def _when(part: Part) -> str:

@@ -1,101 +1,142 @@
-"""Rules about the periods of local axes: they nest, and phases end at a meeting."""
+"""Rules about the periods of loose axes: they nest, and phases end at a meeting."""
 
 from collections.abc import Iterator
-from itertools import combinations
 
-from diamond.dsl.legality.finding import Finding, near_multiples
-from diamond.dsl.legality.phases import Stretch, outermost_first, stretches
-from diamond.dsl.vocabulary.consistency import Average, Local
+from diamond.dsl.legality.finding import Finding, Path, near_multiples
+from diamond.dsl.legality.kinds import manner, period_of
+from diamond.dsl.legality.phases import MANNER, manner_path
+from diamond.dsl.legality.timeline import (
+    Part,
+    Segment,
+    all_segments,
+    outermost_first,
+    parts_of,
+    together,
+)
+from diamond.dsl.vocabulary.centralization import Gossip
+from diamond.dsl.vocabulary.consistency import Elastic, Local
 from diamond.dsl.vocabulary.scheme import Scheme
+from diamond.dsl.vocabulary.tables import word_of
 
 
 def nested(scheme: Scheme) -> Iterator[Finding]:
-    """Where an outer local axis meets, the local axes inside it meet too."""
-    for outer, inner in combinations(outermost_first(scheme), 2):
-        for wide in stretches(outer):
-            for narrow in stretches(inner):
-                if wide.overlaps(narrow):
-                    yield from _nest(wide, narrow)
+    """Where an outer axis exchanges parameters, the axes inside it do too."""
+    found = (_nest(wide, narrow) for wide, narrow in together(scheme, *MANNER))
+    yield from dict.fromkeys(one for one in found if one)
 
 
-def _nest(wide: Stretch, narrow: Stretch) -> Iterator[Finding]:
-    if not (isinstance(wide.rule, Local) and isinstance(narrow.rule, Local)):
-        return
-    outer, inner = wide.rule.every, narrow.rule.every
+def _nest(wide: Segment, narrow: Segment) -> Finding | None:
+    outer, inner = _period(wide), _period(narrow)
+    if outer is None or inner is None:
+        return None
     if outer % inner:
-        yield Finding(
-            "D046",
-            f"`every = {outer}` over `{wide.axis}` is no multiple of "
-            f"`every = {inner}` over `{narrow.axis}`, inside it",
-            (*wide.path, "every"),
-            expected=f"a multiple of {inner}, such as {near_multiples(outer, inner)}",
-            help=f"copies over `{narrow.axis}` must have met when those over "
-            f"`{wide.axis}` meet",
-            labels=(((*narrow.path, "every"), "the period inside it"),),
-        )
-    elif (wide.start - narrow.start) % inner:
-        yield _out_of_step(wide, narrow, inner)
+        return _not_nested(wide, outer, narrow, inner)
+    if (wide.parts[1].start - narrow.parts[1].start) % inner:
+        return _out_of_step(wide, narrow, inner)
+    return None
 
 
-def _out_of_step(wide: Stretch, narrow: Stretch, inner: int) -> Finding:
-    apart = near_multiples(abs(wide.start - narrow.start), inner)
+def _period(segment: Segment) -> int | None:
+    return period_of(*(part.term for part in segment.parts))
+
+
+def _every(segment: Segment) -> Path:
+    """Returns the place of the period; a gossip at every step has none to name."""
+    rule = segment.parts[1]
+    named = isinstance(rule.term, Local | Elastic)
+    return (*rule.path, "every") if named else manner_path(segment)
+
+
+def _said(segment: Segment, period: int) -> str:
+    rule = segment.parts[1].term
+    if isinstance(rule, Local | Elastic):
+        return f"`every = {period}` over `{segment.axis}`"
+    return f"`gossip` at every step over `{segment.axis}`"
+
+
+def _not_nested(wide: Segment, outer: int, narrow: Segment, inner: int) -> Finding:
     return Finding(
-        "D047",
-        f"`local` over `{wide.axis}` starts at step {wide.start}, and over "
-        f"`{narrow.axis}`, inside it, at step {narrow.start}, meeting every {inner} "
-        "steps: the two never meet together",
-        wide.path,
-        expected=f"starts that lie a multiple of {inner} steps apart, such as {apart}",
-        help="change the length of a phase before one of the two",
-        labels=((narrow.path, f"`{narrow.axis}` is local here"),),
+        "D046",
+        f"{_said(wide, outer)} is no multiple of {_said(narrow, inner)}, inside it",
+        _every(wide),
+        expected=f"a multiple of {inner}, such as {near_multiples(outer, inner)}",
+        help=f"copies over `{narrow.axis}` must have met when those over "
+        f"`{wide.axis}` meet" + _slower(wide, inner),
+        labels=((_every(narrow), "the period inside it"),),
     )
 
 
-def _local(scheme: Scheme) -> Iterator[tuple[Stretch, Local]]:
+def _slower(wide: Segment, inner: int) -> str:
+    """Says how a gossip is made to wait, which has no period of its own."""
+    if isinstance(wide.parts[1].term, Local | Elastic):
+        return ""
+    return f": write `consistency = local(every = {inner})` over `{wide.axis}`"
+
+
+def _out_of_step(wide: Segment, narrow: Segment, inner: int) -> Finding:
+    outside, inside = (manner(*(p.term for p in one.parts)) for one in (wide, narrow))
+    starts = [one.parts[1].start for one in (wide, narrow)]
+    apart = near_multiples(abs(starts[0] - starts[1]), inner)
+    return Finding(
+        "D047",
+        f"`{outside}` over `{wide.axis}` starts at step {starts[0]}, and `{inside}` "
+        f"over `{narrow.axis}`, inside it, at step {starts[1]}, meeting every {inner} "
+        "steps: the two never meet together",
+        manner_path(wide),
+        expected=f"starts that lie a multiple of {inner} steps apart, such as {apart}",
+        help="change the length of a phase before one of the two",
+        labels=((manner_path(narrow), f"`{narrow.axis}` is `{inside}` here"),),
+    )
+
+
+def _local(scheme: Scheme) -> Iterator[tuple[Part, Local]]:
     for replicas in outermost_first(scheme):
-        for stretch in stretches(replicas):
-            if isinstance(stretch.rule, Local):
-                yield stretch, stretch.rule
+        for part in parts_of(replicas, "consistency"):
+            if isinstance(part.term, Local):
+                yield part, part.term
 
 
 def phase_lengths(scheme: Scheme) -> Iterator[Finding]:
     """A local phase that another one follows ends with a meeting."""
-    for stretch, rule in _local(scheme):
-        if stretch.stop is None:
+    for part, rule in _local(scheme):
+        if part.stop is None:
             continue
-        length, every = stretch.stop - stretch.start, rule.every
+        length, every = part.stop - part.start, rule.every
         if length % every:
             near = near_multiples(length, every)
             yield Finding(
                 "D048",
-                f"a `local` phase over `{stretch.axis}` lasts {length} steps, which "
+                f"a `local` phase over `{part.axis}` lasts {length} steps, which "
                 f"is no multiple of its `every = {every}`",
-                stretch.path,
+                part.path,
                 expected=f"a multiple of {every}, such as {near}",
                 help="the phase must end with a meeting, or the copies would differ",
             )
 
 
 def end_of_run(scheme: Scheme) -> Iterator[Finding]:
-    """The run ends with a meeting of every local axis."""
+    """The run ends with a meeting of every axis that has meetings."""
     steps = scheme.train.steps
-    for stretch, rule in _local(scheme):
-        ends_before = stretch.stop is not None and stretch.stop <= steps
-        left = steps - stretch.start
-        if left <= 0 or ends_before or not left % rule.every:
+    for segment in all_segments(scheme, *MANNER):
+        center, rule = segment.parts
+        if not isinstance(rule.term, Local | Elastic):
             continue
-        if rule.every > left:
-            yield _never_meet(stretch, rule, left)
-        else:
-            yield _apart_at_end(stretch, rule, steps)
+        ends_before = segment.stop is not None and segment.stop <= steps
+        left = steps - rule.start
+        if segment.start >= steps or ends_before or not left % rule.term.every:
+            continue
+        if rule.term.every > left:
+            yield _never_meet(rule, rule.term.every, left)
+        elif isinstance(rule.term, Local) and not isinstance(center.term, Gossip):
+            yield _apart_at_end(rule, rule.term, steps)
 
 
-def _never_meet(stretch: Stretch, rule: Local, left: int) -> Finding:
+def _never_meet(part: Part, every: int, left: int) -> Finding:
     return Finding(
         "D062",
-        f"the copies over `{stretch.axis}` never meet: `every = {rule.every}` is "
+        f"the copies over `{part.axis}` never meet: `every = {every}` is "
         f"more than the {left} steps that are left",
-        (*stretch.path, "every"),
+        (*part.path, "every"),
         expected=f"at most {left}",
         help="lower `every`, or raise `steps` of `train`",
         labels=((("train", "steps"), "the run's length"),),
@@ -103,28 +144,30 @@ def _never_meet(stretch: Stretch, rule: Local, left: int) -> Finding:
     )
 
 
-def _apart_at_end(stretch: Stretch, rule: Local, steps: int) -> Finding:
-    alone = (steps - stretch.start) % rule.every
+def _apart_at_end(part: Part, rule: Local, steps: int) -> Finding:
+    alone = (steps - part.start) % rule.every
     return Finding(
         "D063",
         f"the last {alone} of {steps} steps are not exchanged over "
-        f"`{stretch.axis}`: the copies end apart, and evaluation uses their average",
+        f"`{part.axis}`: the copies end apart, and evaluation uses their average",
         ("train", "steps"),
         expected=f"`steps = {steps - alone}` or `steps = {steps - alone + rule.every}`",
-        labels=(((*stretch.path, "every"), f"they meet every {rule.every} steps"),),
+        labels=(((*part.path, "every"), f"they meet every {rule.every} steps"),),
         severity="warning",
     )
 
 
 def every_step(scheme: Scheme) -> Iterator[Finding]:
     """A local axis that averages at every step is a synchronous one, nearly."""
-    for stretch, rule in _local(scheme):
-        if rule.every == 1 and rule.outer == Average():
+    for segment in all_segments(scheme, *MANNER):
+        center, rule = segment.parts
+        plain = isinstance(rule.term, Local) and rule.term == Local(every=1)
+        if plain and not isinstance(center.term, Gossip):
             yield Finding(
                 "D064",
-                f"`local(every = 1)` averages the parameters over `{stretch.axis}` "
-                "after every step",
-                stretch.path,
+                f"`{word_of(rule.term)}(every = 1)` averages the parameters over "
+                f"`{rule.axis}` after every step",
+                rule.path,
                 help="with `sgd` this equals `synchronous`; with an optimizer that "
                 "has state, each copy keeps its own",
                 severity="warning",

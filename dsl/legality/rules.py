@@ -1,23 +1,28 @@
-"""All rules, in one table."""
+"""All rules, in two tables."""
 
 from collections.abc import Callable, Iterator
 
 from diamond.dsl.legality import (
+    arguments,
     axes,
     built,
+    centralizations,
     codecs,
     limits,
     models,
+    optimizers,
+    order,
     periods,
     phases,
     training,
+    useless,
 )
-from diamond.dsl.legality.finding import Finding
+from diamond.dsl.legality.finding import Finding, Path
 from diamond.dsl.vocabulary.scheme import Scheme
 
 Rule = Callable[[Scheme], Iterator[Finding]]
 
-RULES: tuple[Rule, ...] = (
+GENERAL: tuple[Rule, ...] = (
     axes.declared_once,
     axes.known,
     axes.one_role,
@@ -32,14 +37,36 @@ RULES: tuple[Rule, ...] = (
     models.fits_data,
     models.fits_loss,
     models.dims_divide,
+)
+# What these say of a term that is not built would be no help.
+BETWEEN_TERMS: tuple[Rule, ...] = (
+    arguments.fit,
+    centralizations.rules_fit,
+    centralizations.sizes_fit,
+    centralizations.servers_outermost,
+    codecs.centers_fit,
+    codecs.rules_fit,
+    codecs.feedback,
+    optimizers.fit,
+    optimizers.momentum_once,
     phases.reached,
     phases.tight_inside_loose,
     phases.tight_from_the_start,
+    phases.one_with_versions,
+    order.last,
+    order.first,
+    order.servers_stay,
+    arguments.streaming_alone,
     periods.nested,
     periods.phase_lengths,
     periods.end_of_run,
     periods.every_step,
-    codecs.feedback,
+    useless.staleness,
+    useless.clocks,
+    useless.merging,
+    useless.routes,
+    useless.starts,
+    useless.losses,
 )
 
 
@@ -56,9 +83,26 @@ def legality(scheme: Scheme) -> tuple[Finding, ...]:
 
 
 def findings(scheme: Scheme) -> Iterator[Finding]:
-    """Yields the findings of every rule; of a scheme that is too large, that alone."""
+    """Yields the findings of every rule; of a scheme that is too large, that alone.
+
+    Where a term is not built, that is said of it and nothing else.
+    """
     too_large = list(limits.sizes(scheme))
     yield from too_large
-    if not too_large:
-        for rule in RULES:
-            yield from rule(scheme)
+    if too_large:
+        return
+    for rule in GENERAL:
+        yield from rule(scheme)
+    not_built = {one.path for one in built.all_built(scheme)}
+    yielded: set[Finding] = set()
+    for rule in BETWEEN_TERMS:
+        for finding in rule(scheme):
+            if finding not in yielded and not _leans_on(finding, not_built):
+                yielded.add(finding)
+                yield finding
+
+
+def _leans_on(finding: Finding, parts: set[Path]) -> bool:
+    """Whether a finding is about one of some parts, or about something inside it."""
+    paths = (finding.path, *(path for path, _ in finding.labels))
+    return any(path[:size] in parts for path in paths for size in range(len(path) + 1))

@@ -13,13 +13,21 @@ class AllReduce(Term):
         "how the contributions become one",
         default="mean",
         choices=("mean", "adasum", "majority"),
-        built=False,
+        cites=(
+            ("adasum", "maleki2021scaling"),
+            ("majority", "bernstein2018signsgd"),
+            ("majority", "bernstein2019majority"),
+        ),
     )
     algorithm: str = arg(
         "how the messages travel",
         default="auto",
         choices=("auto", "ring", "tree", "two_phase"),
-        built=False,
+        cites=(
+            ("ring", "patarasuk2009bandwidth"),
+            ("tree", "thakur2005optimization"),
+            ("two_phase", "thakur2005optimization"),
+        ),
     )
 
 
@@ -30,7 +38,12 @@ class ParameterServer(Term):
     shards: int | None = arg(
         "number of shards; one a member where not given", default=None, minimum=1
     )
-    backup: int = arg("late members whose work is dropped", default=0, minimum=0)
+    backup: int = arg(
+        "late members whose work is dropped",
+        default=0,
+        minimum=0,
+        cites=((..., "chen2016revisiting"),),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,11 @@ class Gossip(Term):
     topology: str = arg(
         "who the neighbours are",
         default="exponential",
-        choices=("ring", "exponential", "hypercube", "complete", "pairs"),
+        choices=("ring", "exponential", "hypercube", "complete", "pairs", "chain"),
+        cites=(("exponential", "assran2019stochastic"),),
     )
-    push_sum: bool = arg("carry push-sum weights (SGP)", default=False)
+    push_sum: bool = arg(
+        "carry push-sum weights (SGP)",
+        default=False,
+        cites=((True, "assran2019stochastic"),),
+    )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from diamond.dsl.vocabulary.fields import Term, arg
 
+_STREAMING = ((..., "douillard2025streaming"),)
+
 
 @dataclass(frozen=True, slots=True)
 class Average(Term):
@@ -57,9 +59,11 @@ class Delays(Term):
     """A seeded law of delays for the virtual clocks."""
 
     law: str = arg(
-        "law of the delays", default="uniform", choices=("uniform", "geometric")
+        "law of the delays",
+        default="uniform",
+        choices=("uniform", "geometric", "constant"),
     )
-    mean: float = arg("mean delay", default=1.0, unit="steps", minimum=0.0)
+    mean: float = arg("mean delay", default=1.0, unit="steps", minimum=0.0, maximum=1e6)
     seed: int = arg("seed of the law", default=0, minimum=0)
 
 
@@ -80,15 +84,17 @@ class Asynchronous(Term):
         "what is done about staleness",
         default="none",
         choices=("none", "damped", "dc"),
+        cites=(("damped", "zhang2016staleness"), ("dc", "zheng2017asynchronous")),
     )
+    strength: float = arg("strength of `dc`", default=0.04, minimum=0.0)
+    delays: Delays = arg("law of the delays", default=Delays(), family="delays")
 
 
 @dataclass(frozen=True, slots=True)
 class Hogwild(Term):
     """Updates are written without locks, coordinate by coordinate."""
 
-    max_staleness: int = arg("most steps old", default=4, unit="steps", minimum=0)
-    lossy: bool = arg("colliding writes are lost, not added", default=False)
+    max_staleness: int = arg("most steps old", default=2, unit="steps", minimum=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +109,26 @@ class Local(Term):
         "what happens to the optimizer's state when the copies meet",
         default="keep",
         choices=("keep", "average", "reset"),
-        built=False,
     )
     fragments: int = arg(
         "parts of the model, each exchanged in its own turn",
         default=1,
         minimum=1,
-        built=False,
+        cites=_STREAMING,
     )
     delay: int = arg(
         "steps from sending to merging",
         default=0,
         unit="steps",
         minimum=0,
-        built=False,
+        cites=_STREAMING,
     )
     merge: float = arg(
         "share of the local value kept at merging",
         default=0.0,
         minimum=0.0,
         maximum=1.0,
-        built=False,
+        cites=_STREAMING,
     )
 
 

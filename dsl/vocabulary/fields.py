@@ -21,7 +21,7 @@ from diamond.dsl.vocabulary.schedule import phases_of as phases_of
 Unit = Literal["steps", "bytes", "bits_per_second", "seconds", "ratio"]
 LARGEST = 2**63 - 1
 # Words that start a statement, so that no setting or axis can be named like them.
-RESERVED = frozenset({"let", "link"})
+RESERVED = frozenset({"let", "include", "link"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,31 @@ class Argument:
         unit: The unit of a number, or None for a bare one.
         minimum: The least value, inclusive.
         maximum: The greatest value, inclusive.
+        above: The number that a value must be greater than.
+        multiple: The number that a value must be a multiple of.
+        numbers: The numbers that a value may be; empty for any.
         choices: The words that a string argument may be; empty for any.
         family: The name of the family of terms that the argument takes.
         schedulable: Whether `X for N steps, then Y` may stand here.
         built: Whether the compiler implements values other than the default.
         identifier: Whether a string argument is a name, written without quotes.
+        cites: Values with the keys of the papers that they come from; `...` stands for
+            any value but the default.
     """
 
     doc: str
     unit: Unit | None = None
     minimum: float | None = None
     maximum: float | None = None
+    above: float | None = None
+    multiple: int | None = None
+    numbers: tuple[int, ...] = ()
     choices: tuple[str, ...] = ()
     family: str | None = None
     schedulable: bool = False
     built: bool = True
     identifier: bool = False
+    cites: tuple[tuple[object, str], ...] = ()
 
 
 def arg(doc: str, *, default: Any = MISSING, **meaning: Any) -> Any:
@@ -84,6 +93,14 @@ class Field:
         """The plain Python types that the argument takes."""
         members = types.members_of(self.hint)
         return tuple(member for member in members if member in types.PLAIN)
+
+    @property
+    def item(self) -> "Field | None":
+        """What each item of a list is, where the argument takes a list."""
+        hint = types.item_of(self.hint)
+        if hint is None:
+            return None
+        return dataclasses.replace(self, hint=hint, default=MISSING)
 
 
 class Term:
@@ -132,6 +149,8 @@ def why_not(value: object, meaning: Argument) -> str | None:
             return "cannot be scheduled"
         reasons = (why_not(item, meaning) for item, _ in value.phases)
         return next((reason for reason in reasons if reason), None)
+    if isinstance(value, tuple):
+        return next(filter(None, (why_not(item, meaning) for item in value)), None)
     if isinstance(value, str):
         return _why_not_text(value, meaning)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -172,6 +191,17 @@ def _why_not_number(value: int | float, meaning: Argument) -> str | None:
         return f"must be at least {shown(meaning.minimum)}, not {shown(value)}"
     if meaning.maximum is not None and value > meaning.maximum:
         return f"must be at most {shown(meaning.maximum)}, not {shown(value)}"
+    return _why_no_member(value, meaning)
+
+
+def _why_no_member(value: int | float, meaning: Argument) -> str | None:
+    if meaning.above is not None and value <= meaning.above:
+        return f"must be more than {shown(meaning.above)}, not {shown(value)}"
+    if meaning.multiple is not None and value % meaning.multiple:
+        return f"must be a multiple of {meaning.multiple}, not {shown(value)}"
+    if meaning.numbers and value not in meaning.numbers:
+        *others, last = map(str, meaning.numbers)
+        return f"must be {', '.join(others)} or {last}, not {shown(value)}"
     return None
 
 

@@ -15,11 +15,19 @@ from diamond.dsl.vocabulary import training
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A member of a family: its word in the language and its dataclass."""
+    """A member of a family.
+
+    Attributes:
+        name: Its word in the language.
+        term: Its dataclass.
+        built: Whether the compiler implements it.
+        cites: The keys of the papers that it comes from.
+    """
 
     name: str
     term: type
     built: bool = True
+    cites: tuple[str, ...] = ()
 
 
 MODELS = (
@@ -38,39 +46,47 @@ LOSSES = (
 )
 CENTRALIZATION = (
     Row("allreduce", who.AllReduce),
-    Row("parameter_server", who.ParameterServer, built=False),
-    Row("gossip", who.Gossip, built=False),
+    Row("parameter_server", who.ParameterServer, cites=("li2014scaling",)),
+    Row("gossip", who.Gossip, cites=("lian2017can",)),
 )
 CONSISTENCY = (
     Row("synchronous", when.Synchronous),
-    Row("pipelined", when.Pipelined, built=False),
-    Row("stale_synchronous", when.StaleSynchronous, built=False),
-    Row("asynchronous", when.Asynchronous, built=False),
-    Row("hogwild", when.Hogwild, built=False),
-    Row("local", when.Local),
-    Row("elastic", when.Elastic, built=False),
+    Row("pipelined", when.Pipelined, cites=("li2018pipe",)),
+    Row("stale_synchronous", when.StaleSynchronous, cites=("ho2013more",)),
+    Row("asynchronous", when.Asynchronous, cites=("dean2012large",)),
+    Row("hogwild", when.Hogwild, cites=("niu2011hogwild",)),
+    Row("local", when.Local, cites=("stich2018local",)),
+    Row("elastic", when.Elastic, cites=("zhang2015deep",)),
 )
 OUTER = (
     Row("average", when.Average),
-    Row("nesterov", when.Nesterov),
-    Row("slowmo", when.SlowMo, built=False),
-    Row("bmuf", when.Bmuf, built=False),
+    Row("nesterov", when.Nesterov, cites=("douillard2023diloco",)),
+    Row("slowmo", when.SlowMo, cites=("wang2020slowmo",)),
+    Row("bmuf", when.Bmuf, cites=("chen2016scalable",)),
 )
-DELAYS = (Row("delays", when.Delays, built=False),)
+DELAYS = (Row("delays", when.Delays),)
 COMPRESSION = (
     Row("none", form.NoCompression),
     Row("cast", form.Cast),
-    Row("int8", form.Int8),
-    Row("int4", form.Int4, built=False),
-    Row("qsgd", form.Qsgd, built=False),
-    Row("ternary", form.Ternary, built=False),
-    Row("sign", form.Sign, built=False),
-    Row("onebit", form.OneBit, built=False),
-    Row("topk", form.TopK, built=False),
-    Row("randomk", form.RandomK, built=False),
-    Row("dgc", form.Dgc, built=False),
-    Row("powersgd", form.PowerSgd, built=False),
-    Row("gradiveq", form.Gradiveq, built=False),
+    Row("int8", form.Int8, cites=("dettmers2016bit",)),
+    Row(
+        "int4",
+        form.Int4,
+        cites=("dettmers2016bit", "dettmers2022bit"),
+    ),
+    Row("qsgd", form.Qsgd, cites=("alistarh2017qsgd",)),
+    Row("ternary", form.Ternary, cites=("wen2017terngrad",)),
+    Row("sign", form.Sign, cites=("bernstein2018signsgd",)),
+    Row("onebit", form.OneBit, cites=("tang2021bit",)),
+    Row(
+        "topk",
+        form.TopK,
+        cites=("stich2018sparsified", "alistarh2018convergence"),
+    ),
+    Row("randomk", form.RandomK, cites=("stich2018sparsified",)),
+    Row("dgc", form.Dgc, cites=("lin2018deep",)),
+    Row("powersgd", form.PowerSgd, cites=("vogels2019powersgd",)),
+    Row("gradiveq", form.Gradiveq, cites=("yu2018gradiveq",)),
 )
 STRATEGIES = (
     Row("zero", roles.Zero, built=False),

@@ -19,6 +19,19 @@ def members_of(hint: object) -> tuple[type, ...]:
     return tuple(_flatten(hint))
 
 
+def item_of(hint: object) -> type | None:
+    """Returns what each item of a list is, where a hint is that of a list.
+
+    Example:
+        >>> item_of(tuple[str, ...]), item_of(str)
+        (<class 'str'>, None)
+    """
+    if typing.get_origin(hint) is not tuple:
+        return None
+    item: type = typing.get_args(hint)[0]
+    return item
+
+
 def _flatten(hint: object) -> Iterator[type]:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         for part in typing.get_args(hint):
@@ -33,7 +46,12 @@ def fits(value: object, hint: object) -> bool:
     Example:
         >>> fits(1, float), fits(True, int), fits(None, int | None)
         (True, False, True)
+        >>> fits(("a", "b"), tuple[str, ...]), fits(("a", 1), tuple[str, ...])
+        (True, False)
     """
+    item = item_of(hint)
+    if item is not None:
+        return isinstance(value, tuple) and all(fits(each, item) for each in value)
     if isinstance(value, Scheduled):
         return all(fits(item, hint) for item, _ in value.phases)
     members = members_of(hint)
@@ -50,6 +68,11 @@ def spelled(hint: object) -> str:
     Example:
         >>> spelled(int | None)
         'int or None'
+        >>> spelled(tuple[str, ...])
+        'a tuple of str'
     """
+    item = item_of(hint)
+    if item is not None:
+        return f"a tuple of {spelled(item)}"
     names = [m.__name__.replace("NoneType", "None") for m in members_of(hint)]
     return " or ".join(names)

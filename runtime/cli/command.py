@@ -5,6 +5,7 @@ import sys
 import click
 
 from diamond.runtime.cli.check import check
+from diamond.runtime.cli.cite import cite
 from diamond.runtime.cli.compile import compile_scheme
 from diamond.runtime.cli.explain import explain
 from diamond.runtime.cli.fmt import fmt
@@ -46,7 +47,7 @@ def diamondc() -> None:
     """
 
 
-for _command in (check, fmt, explain, compile_scheme, run):
+for _command in (check, fmt, explain, compile_scheme, run, cite):
     diamondc.add_command(_command)
 
 

@@ -72,10 +72,39 @@ def test_what_is_no_collective_or_crosses_nothing_is_left_out() -> None:
     assert collectives_of(text, AXES) == ()
 
 
-def test_permutes_name_the_axes_of_their_pairs() -> None:
-    pairs = "source_target_pairs={{0,1},{1,2},{2,3},{3,0}}"
-    [found] = collectives_of(f"%r = f32[8]{{0}} collective-permute(%p), {pairs}", AXES)
-    assert found.axes == ("chip",)
+@pytest.mark.parametrize(
+    ("pairs", "axes"),
+    [
+        ("{{0,1},{1,2},{2,3},{3,0},{4,5},{5,6},{6,7},{7,4}}", ("chip",)),
+        ("{{0,1},{1,0},{4,5},{5,4}}", ("chip",)),
+        ("{{0,4},{1,5},{2,6},{3,7}}", ("site",)),
+        ("{{0,5},{4,1},{1,4},{5,0}}", ("site", "chip")),
+        ("{{0,1},{1,2},{2,3},{3,0}}", ("part of chip",)),
+        ("{{0,1},{1,0},{4,6},{6,4}}", ("part of chip",)),
+        ("{{0,4},{1,5}}", ("part of site",)),
+        ("{{0,0},{1,1}}", ()),
+    ],
+)
+def test_permutes_name_the_axes_of_their_pairs(
+    pairs: str, axes: tuple[str, ...]
+) -> None:
+    line = f"%r = f32[8]{{0}} collective-permute(%p), source_target_pairs={pairs}"
+    found = collectives_of(f"{line}, {META}", AXES)
+    assert tuple(name for each in found for name in each.axes) == axes
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "f32[2,3]{1,0} collective-permute(%p)",
+        "(f32[2,3]{1,0}, f32[2,3]{1,0}) collective-permute-start(%p)",
+        "(f32[6]{0}, f32[6]{0}, u32[], u32[]) collective-permute-start(%p)",
+    ],
+)
+def test_a_permute_puts_in_what_it_gets(result: str) -> None:
+    pairs = "source_target_pairs={{0,4},{1,5},{2,6},{3,7}}"
+    [found] = collectives_of(f"%r = {result}, {pairs}", AXES)
+    assert found.messages == (Message("collective-permute", "f32", 6),)
 
 
 @pytest.mark.parametrize(

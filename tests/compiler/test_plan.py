@@ -13,12 +13,15 @@ def _exchange(start: int, stop: int | None, clause_start: int, every: int) -> Ex
         stop,
         0,
         clause_start,
+        0,
         AllReduce(),
         Local(every=every),
         NoCompression(),
     )
     sent = (Message("all-reduce", "f32", 1000),)
-    return Exchange("site.parameters", "parameters", every, agreed, messages=sent)
+    return Exchange(
+        "site.parameters", "parameters", every, every - 1, agreed, messages=sent
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ def test_num_due_counts_the_steps_that_are_due(
 ) -> None:
     exchange = _exchange(start, stop, clause_start, every)
     for steps in (1, 4, 9, 10, 23, 50):
-        counted = sum(exchange.is_due(step) for step in range(steps))
+        counted = sum(exchange.turn_at(step) is not None for step in range(steps))
         assert exchange.num_due(steps) == counted
 
 

@@ -1,11 +1,14 @@
 """Strategies that draw terms and schemes from the vocabulary's own declarations."""
 
+import dataclasses
 from typing import Any
 
 from hypothesis import strategies as st
 
+from diamond.dsl.legality import legality
 from diamond.dsl.vocabulary import (
     FAMILIES,
+    AllReduce,
     Axis,
     Call,
     ConvNet,
@@ -44,13 +47,23 @@ def values(field: Field) -> st.SearchStrategy[Any]:
         return members(meaning.family)
     if meaning.choices:
         return st.sampled_from(meaning.choices)
+    if field.item is not None:
+        return st.lists(values(field.item), max_size=3).map(tuple)
     if bool in field.kinds:
         return st.booleans()
     if str in field.kinds:
         return TEXTS.map(lambda text: text.replace('"', ""))
+    if meaning.numbers:
+        return st.sampled_from(meaning.numbers)
     low, high = meaning.minimum, meaning.maximum
+    if meaning.multiple is not None:
+        return st.integers(1, 2**20).map(lambda times: times * meaning.multiple)
     if float in field.kinds:
-        return st.floats(low, high, allow_nan=False, allow_infinity=False)
+        above = meaning.above is not None
+        low = meaning.above if above else low
+        return st.floats(
+            low, high, exclude_min=above, allow_nan=False, allow_infinity=False
+        )
     return st.integers(int(low or 0), 2**40 if high is None else int(high))
 
 
@@ -74,21 +87,44 @@ def schedules(draw: st.DrawFn, items: st.SearchStrategy[Any]) -> Any:
 
 
 @st.composite
-def local_first(draw: st.DrawFn) -> Any:
-    """Draws the consistency of an outermost axis.
-
-    Local phases end with a meeting, and after one of them come local ones only.
-    """
+def rules(draw: st.DrawFn) -> Any:
+    """Draws a consistency, whose phases end with a meeting where they have any."""
     phases: list[tuple[Any, int | None]] = []
-    rules = members("consistency")
     for _ in range(draw(st.integers(1, 3))):
-        rule = draw(rules)
-        if isinstance(rule, Local):
-            rules = rules.filter(lambda other: isinstance(other, Local))
-        every = rule.every if isinstance(rule, Local) else 1
+        rule = draw(streams() | members("consistency"))
+        every = getattr(rule, "every", 1)
         phases.append((rule, every * draw(st.integers(1, 9))))
     phases[-1] = (phases[-1][0], None)
     return Scheduled(tuple(phases)) if len(phases) > 1 else phases[0][0]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Local:
+    """Draws a `local` whose arguments fit each other."""
+    fragments, turn = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    return Local(
+        every=fragments * turn,
+        outer=draw(members("outer")),
+        fragments=draw(st.just(fragments)),
+        delay=draw(st.integers(0, turn - 1)),
+        merge=draw(st.just(0.0) | st.floats(0.0, 1.0)),
+    )
+
+
+@st.composite
+def copies(draw: st.DrawFn, name: str) -> Replicas:
+    """Draws replicas over an axis, legal or not."""
+    plain = st.just(AllReduce())
+    return Replicas(
+        name,
+        centralization=draw(plain | schedules(plain | members("centralization"))),
+        consistency=draw(st.just(Synchronous()) | rules()),
+        compression=draw(schedules(members("compression"))),
+    )
+
+
+def is_legal(scheme: Scheme) -> bool:
+    return all(found.severity != "error" for found in legality(scheme))
 
 
 def trains() -> st.SearchStrategy[Train]:
@@ -104,29 +140,27 @@ def trains() -> st.SearchStrategy[Train]:
 
 @st.composite
 def schemes(draw: st.DrawFn) -> Scheme:
-    """Draws a legal scheme: only its outermost axis may be loose."""
+    """Draws a legal scheme; an axis that makes it illegal becomes a plain one."""
     names = draw(st.lists(NAMES, unique=True, max_size=3))
     axes = [Axis(name, draw(st.integers(1, 4))) for name in names]
-    consistencies = [local_first(), *[st.just(Synchronous())] * len(names)]
-    replicas = [
-        Replicas(
-            name,
-            consistency=draw(consistency),
-            compression=draw(schedules(members("compression"))),
-        )
-        for name, consistency in zip(names, consistencies, strict=False)
-    ]
     links = [draw(_links(name)) for name in names if draw(st.booleans())]
     model, data = draw(st.sampled_from(PAIRS))
-    return Scheme(
+    scheme = Scheme(
         draw(NAMES),
         model=model,
         data=data,
         train=draw(trains()),
         mesh=tuple(axes),
         hardware=tuple(links),
-        replicas=tuple(draw(st.permutations(replicas))),
+        replicas=tuple(Replicas(name) for name in names),
     )
+    for place, name in enumerate(names):
+        laid = list(scheme.replicas)
+        laid[place] = draw(copies(name))
+        changed = dataclasses.replace(scheme, replicas=tuple(laid))
+        scheme = changed if is_legal(changed) else scheme
+    shuffled = draw(st.permutations(scheme.replicas))
+    return dataclasses.replace(scheme, replicas=tuple(shuffled))
 
 
 PAIRS = (

@@ -9,6 +9,7 @@ import pytest
 from diamond.dsl.diagnostics import SchemeError
 from diamond.dsl.load import load_scheme
 from diamond.dsl.render import render_all
+from tests.dsl.unbuilt import without
 
 BROKEN = Path(__file__).parent.parent / "broken"
 FILES = sorted(BROKEN.glob("*.diamond"))
@@ -39,6 +40,22 @@ def test_broken_file(
 ) -> None:
     monkeypatch.chdir(BROKEN)
     golden(path.with_suffix(".txt"), report(path.name))
+
+
+def test_arguments_that_are_not_built(
+    golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "mesh { a = 2 }\nreplicas over a {\n  "
+    text += "centralization = allreduce(algorithm = ring)\n  "
+    text += "consistency = local(every = 10, outer = nesterov)\n}\n"
+    Path("not_built.diamond").write_text(text)
+    with (
+        without("centralization", "allreduce", "algorithm"),
+        without("outer", "nesterov"),
+    ):
+        text = report("not_built.diamond")
+    golden(BROKEN / "made_not_built.txt", text)
 
 
 @pytest.mark.parametrize("name", MADE)

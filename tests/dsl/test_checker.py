@@ -23,6 +23,7 @@ from diamond.dsl.vocabulary import (
     Train,
     Transformer,
 )
+from tests.dsl.unbuilt import without
 
 SKETCH = """
 # Two sites over a thin wire, eight chips each.
@@ -158,6 +159,24 @@ def test_a_length_may_be_a_constant_and_its_value_on_the_next_line(length: str) 
     assert rule == Scheduled(((Synchronous(), 20), (Local(every=5), None)))
 
 
+def codec_of(text: str) -> object:
+    text = f"mesh {{ a = 2 }}; replicas over a {{ compression = {text} }}"
+    return load_text(text)[0].replicas[0].compression
+
+
+def test_a_list_has_any_number_of_items() -> None:
+    assert codec_of("int8(exclude = [])") == Int8()
+    assert codec_of('int8(exclude = ["*/b",])') == Int8(exclude=("*/b",))
+    assert codec_of('int8(exclude = [\n"a", # 1\n"b"\n])') == Int8(exclude=("a", "b"))
+
+
+def test_a_list_and_its_items_may_be_constants() -> None:
+    text = 'let item = "a*"; let items = [item, "b"]; mesh { a = 2 };'
+    text += "replicas over a { compression = int8(exclude = items) }"
+    [replicas] = load_text(text)[0].replicas
+    assert replicas.compression == Int8(exclude=("a*", "b"))
+
+
 def test_words_of_the_language_go_before_constants() -> None:
     text = (
         "let none = 3; mesh { host = none }; replicas over host { compression = none }"
@@ -210,21 +229,21 @@ def test_not_built_is_said_of_each_term_once() -> None:
     text = """
         mesh { site = 2; host = 2 }
         parallelism { zero(stage = 3) over host }
-        replicas over site { compression = int4(block = 128, feedback = true) }
+        replicas over site { redundancy = coded }
         """
     assert codes(text) == ["D035", "D035"]
 
 
 def test_a_term_that_is_not_built_is_checked_all_the_same() -> None:
-    text = "mesh { a = 2 }; replicas over a { compression = topk(density = 2, k = 1) }"
+    text = "mesh { a = 2 }; parallelism { zero(stage = 9, k = 1) over a }"
     assert codes(text) == ["D035", "D028", "D021"]
 
 
 def test_the_default_of_an_argument_that_is_not_built_may_be_written() -> None:
-    text = (
-        "mesh { a = 2 }; replicas over a { centralization = allreduce(reduce = mean, "
-    )
-    scheme, _ = load_text(text + "algorithm = auto) }")
+    text = "mesh { a = 2 }; replicas over a { centralization = allreduce("
+    with without("centralization", "allreduce", "reduce"):
+        scheme, _ = load_text(text + "reduce = mean) }")
+        assert codes(text + "reduce = adasum) }") == ["D036"]
     assert scheme.replicas == (Replicas("a"),)
 
 

@@ -46,6 +46,7 @@ def test_formatted_term_parses_equal(data: st.DataObject) -> None:
 def test_terms_leave_defaults_out() -> None:
     assert format_term(Local(every=50)) == "local(every = 50)"
     assert format_term(Int8()) == "int8"
+    assert format_term(Int8(exclude=("a", "b"))) == 'int8(exclude = ["a", "b"])'
     assert format_term(AUTO) == "auto"
     assert format_term(Local(every=5, outer=Nesterov(lr=0.5))) == (
         "local(every = 5, outer = nesterov(lr = 0.5))"

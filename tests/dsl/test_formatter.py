@@ -105,6 +105,13 @@ CASES = {
     "units": ("let a = 1 Gbit / s", "let a = 1 Gbit/s\n"),
     "trailing comma": ("let a = f(x=1,)", "let a = f(x = 1)\n"),
     "call without arguments": ("let a = f( )", "let a = f()\n"),
+    "empty list": ("let a = [ ]", "let a = []\n"),
+    "list with a trailing comma": ('let a = ["x",1 ,]', 'let a = ["x", 1]\n'),
+    "list over lines": ('let a = [\n"x",\n\n"y"]', 'let a = ["x", "y"]\n'),
+    "comment in a list": (
+        'let a = f(x = [ # 1\n "y", # 2\n # 3\n])',
+        'let a = f(\n  x = [  # 1\n    "y",  # 2\n    # 3\n  ],\n)\n',
+    ),
     "joined lines": ("let a = f(\n  x = 1,\n  y = 2\n)", "let a = f(x = 1, y = 2)\n"),
     "aligned": ("m {\naa=1\nb=2\n}", "m {\n  aa = 1\n  b  = 2\n}\n"),
     "aligned in runs": (
@@ -154,6 +161,14 @@ def test_breaks_what_is_too_long():
     assert "\n  tensor(\n    a = g(\n      argument_0 = 0,\n" in once
     assert once.endswith("\n    ),\n  ) over y\n}\n")
     assert all(len(line) <= WIDTH for line in once.splitlines())
+    assert reformat(once) == once
+
+
+def test_breaks_a_list_that_is_too_long():
+    long = ", ".join(f'"layer_{i}/weights"' for i in range(9))
+    once = reformat(f"m {{ x = [{long}] }}")
+    assert once.startswith('m {\n  x = [\n    "layer_0/weights",\n')
+    assert once.endswith('    "layer_8/weights",\n  ]\n}\n')
     assert reformat(once) == once
 
 

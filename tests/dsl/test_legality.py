@@ -11,7 +11,6 @@ from diamond.dsl.legality import legality
 from diamond.dsl.load import load_text, verify_scheme
 from diamond.dsl.vocabulary import (
     AUTO,
-    AllReduce,
     Arrays,
     Average,
     Axis,
@@ -41,6 +40,7 @@ from diamond.dsl.vocabulary import (
 )
 from diamond.dsl.vocabulary.scheme import Consistency
 from tests.dsl.drawn import schemes
+from tests.dsl.unbuilt import without
 
 SYNC = Synchronous()
 
@@ -196,9 +196,7 @@ def warmed_up(warmup: int, schedule: str = "warmup_linear") -> Train:
         ({"train": Train(optimizer=Call("adam"))}, "D025"),
         ({"train": Train(optimizer=Call("adam", (("lr", "x"),)))}, "D024"),
         ({"replicas": (Replicas("a", compression=AUTO),)}, "D034"),
-        ({"replicas": (Replicas("a", compression=TopK()),)}, "D035"),
         ({"replicas": (Replicas("a", redundancy=Coded()),)}, "D035"),
-        ({"replicas": (Replicas("a", centralization=AllReduce("adasum")),)}, "D036"),
         ({"replicas": (Replicas("a", compression=Int8(feedback=False)),)}, "D061"),
     ],
 )
@@ -232,11 +230,18 @@ def test_an_axis_has_one_role() -> None:
 
 
 def test_what_is_not_built_inside_a_term() -> None:
-    rule = Local(every=10, outer=SlowMo(), fragments=2)
-    found = legality(with_parts(replicas=(Replicas("a", consistency=rule),)))
+    rule = Local(every=10, outer=SlowMo(), fragments=4)
+    replicas = Replicas("a", consistency=rule, compression=TopK(feedback=False))
+    with (
+        without("outer", "slowmo"),
+        without("consistency", "local", "fragments"),
+        without("compression", "topk"),
+    ):
+        found = legality(with_parts(replicas=(replicas,)))
     assert [(one.code, one.path[2:]) for one in found] == [
         ("D035", ("consistency", "outer")),
         ("D036", ("consistency", "fragments")),
+        ("D035", ("compression",)),
     ]
 
 

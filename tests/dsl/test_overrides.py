@@ -128,6 +128,13 @@ def test_patterns_and_names_without_quotes() -> None:
     assert arrays.data == Arrays("a.npz", batch=8, inputs="images")
 
 
+def test_lists() -> None:
+    [site, _] = load('replicas.site.compression.exclude=["a*", "b"]').replicas
+    assert site.compression == Int8(32, exclude=("a*", "b"))
+    [site, _] = load("replicas.site.compression.exclude=[]").replicas
+    assert site.compression == Int8(32)
+
+
 def test_one_override_as_one_string() -> None:
     scheme, _ = load_text(TEXT, overrides="train.steps=700")
     assert scheme.train.steps == 700
@@ -180,8 +187,11 @@ def test_the_last_of_two_counts() -> None:
         ("train.steps=many", "D031", "many"),
         ("train.steps=-1", "D028", "-1"),
         ("hardware.site.latency=3", "D027", "3"),
-        ("replicas.host.compression=topk", "D035", "topk"),
+        ("replicas.host.redundancy=coded", "D035", "coded"),
         ("replicas.host.compression=int8(block=0)", "D028", "0"),
+        ('replicas.host.compression=int8(exclude="a")', "D024", '"a"'),
+        ('replicas.site.compression.exclude=["a"', "D011", ""),
+        ("train.steps=[3]", "D024", "[3]"),
     ],
 )
 def test_refused(override: str, code: str, marked: str) -> None:

@@ -18,6 +18,7 @@ from diamond.dsl.syntax import (
     File,
     Let,
     LinkSetting,
+    ListNode,
     Measured,
     Name,
     NamedValue,
@@ -51,7 +52,8 @@ replicas over site {
 
     # and then
     none
-  compression = int4(feedback = true)
+  compression = int4(feedback = true, exclude = ["a*",
+    "b",])
 }
 """
 
@@ -103,6 +105,9 @@ def test_reads_the_whole_language():
         ),
         NOWHERE,
     )
+    strings = (String("a*", NOWHERE), String("b", NOWHERE))
+    feedback = Boolean(True, NOWHERE)
+    codec = call("int4", feedback=feedback, exclude=ListNode(strings, NOWHERE))
     zero = call("zero", stage=number(3, None, "3"))
     link = (number(1, "Gbit/s", "1"), number(30, "ms", "30"))
     expected = File(
@@ -135,7 +140,7 @@ def test_reads_the_whole_language():
                 None,
                 name("site"),
                 setting("consistency", schedule),
-                setting("compression", call("int4", feedback=Boolean(True, NOWHERE))),
+                setting("compression", codec),
             ),
         ),
         NOWHERE,

@@ -50,8 +50,8 @@ def test_an_override_is_accepted_and_changes_the_scheme(command: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 4
-    assert len(OVERRIDES) == 10
+    assert len(EXAMPLES) == 5
+    assert len(OVERRIDES) == 11
 
 
 @pytest.mark.parametrize("text", [form.example for form in BLOCKS])

@@ -12,8 +12,10 @@ from diamond.dsl.syntax import (
     Boolean,
     CallNode,
     File,
+    Include,
     Let,
     LinkSetting,
+    ListNode,
     Measured,
     Name,
     NamedValue,
@@ -26,7 +28,8 @@ from diamond.dsl.syntax import (
 from diamond.dsl.unparse import header_of, key_of, phase_text, text_of
 
 NOWHERE = Span(0, 0)
-RESERVED = {"true", "false", "auto", "let", "scheme", "link", "over", "for", "then"}
+RESERVED = {"true", "false", "auto", "let", "scheme", "include", "link"}
+RESERVED |= {"over", "for", "then"}
 
 
 def shape(node: Any) -> Any:
@@ -74,6 +77,12 @@ def calls(values: st.SearchStrategy[Any]) -> st.SearchStrategy[CallNode]:
     return st.builds(CallNode, names, several, st.just(NOWHERE))
 
 
+def lists(values: st.SearchStrategy[Any]) -> st.SearchStrategy[ListNode]:
+    items = values.filter(lambda value: not isinstance(value, ScheduleNode))
+    several = st.lists(items, max_size=3).map(tuple)
+    return st.builds(ListNode, several, st.just(NOWHERE))
+
+
 @st.composite
 def schedules(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> ScheduleNode:
     inner = values.filter(lambda value: not isinstance(value, ScheduleNode))
@@ -82,7 +91,7 @@ def schedules(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> ScheduleNode:
 
 
 atoms = st.one_of(numbers(), strings, booleans, names, st.just(AutoWord(NOWHERE)))
-values = st.recursive(atoms, lambda v: calls(v) | schedules(v), max_leaves=6)
+values = st.recursive(atoms, lambda v: calls(v) | lists(v) | schedules(v), max_leaves=6)
 terms = values.filter(lambda value: not isinstance(value, ScheduleNode))
 
 settings = st.builds(Setting, names, values, st.just(NOWHERE))
@@ -93,7 +102,8 @@ links = st.builds(
     st.just(NOWHERE),
 )
 strategies = st.builds(StrategySetting, names | calls(values), names, st.just(NOWHERE))
-statements = st.one_of(settings, links, strategies)
+includes = st.builds(Include, names, st.just(NOWHERE))
+statements = st.one_of(settings, includes, links, strategies)
 
 
 @st.composite
@@ -144,6 +154,8 @@ class Writer:
     def value(self, value: Any) -> str:
         if isinstance(value, CallNode):
             return self.call(value)
+        if isinstance(value, ListNode):
+            return self.items(value)
         if isinstance(value, ScheduleNode):
             phases = [
                 self.value(v) + phase_text(v, length).removeprefix(text_of(v))
@@ -174,7 +186,17 @@ class Writer:
         inner = ",".join(arguments) + comma + self.gap(lines=True)
         return f"{call.name.text}{self.gap()}({inner})"
 
+    def items(self, node: ListNode) -> str:
+        items = [
+            self.gap(lines=True) + self.value(item) + self.gap(lines=True)
+            for item in node.items
+        ]
+        comma = self.draw(st.sampled_from(["", ","])) if items else ""
+        return f"[{','.join(items)}{comma}{self.gap(lines=True)}]"
+
     def statement(self, statement: Any) -> str:
+        if isinstance(statement, Include):
+            return key_of(statement)
         if isinstance(statement, StrategySetting):
             return f"{self.value(statement.strategy)} over {statement.axis.text}"
         if isinstance(statement, LinkSetting):

@@ -27,14 +27,13 @@ from diamond.compiler.exchange.contract import Codec
 class _Type(NamedTuple):
     value: Any
     bits: Any
-    hlo: str
 
 
 _TYPES = {
-    "bf16": _Type(jnp.bfloat16, jnp.uint16, "u16"),
-    "fp16": _Type(jnp.float16, jnp.uint16, "u16"),
-    "fp8_e4m3": _Type(jnp.float8_e4m3fn, jnp.uint8, "u8"),
-    "fp8_e5m2": _Type(jnp.float8_e5m2, jnp.uint8, "u8"),
+    "bf16": _Type(jnp.bfloat16, jnp.uint16),
+    "fp16": _Type(jnp.float16, jnp.uint16),
+    "fp8_e4m3": _Type(jnp.float8_e4m3fn, jnp.uint8),
+    "fp8_e5m2": _Type(jnp.float8_e5m2, jnp.uint8),
 }
 
 
@@ -53,7 +52,8 @@ def cast(*, to: str = "bf16", feedback: bool = False) -> Codec:
     kind = _TYPES[to]
     largest = float(jnp.finfo(kind.value).max)
 
-    def encode(vector: jax.Array) -> jax.Array:
+    def encode(vector: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        del key
         clipped = jnp.clip(vector, -largest, largest)
         shown = jnp.where(jnp.isfinite(vector), clipped, jnp.nan)
         narrow = shown.astype(jnp.float32).astype(kind.value)
@@ -65,9 +65,7 @@ def cast(*, to: str = "bf16", feedback: bool = False) -> Codec:
     return Codec(
         encode=encode,
         decode=decode,
-        payload=lambda elements: ((kind.hlo, elements),),
         block=1,
-        feedback=feedback,
-        is_exact=False,
         equation=f"C(v) = v rounded to {to}",
+        feedback=feedback,
     )

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diamond.compiler.exchange.blocks import SMALLEST, largest
 from diamond.compiler.exchange.contract import Codec
 
 _LARGEST = 127
@@ -43,14 +44,14 @@ def int8(*, block: int = 256, feedback: bool = True) -> Codec:
         Array([127, -64], dtype=int8)
     """
 
-    def encode(vector: jax.Array) -> Int8Payload:
+    def encode(vector: jax.Array, key: jax.Array | None = None) -> Int8Payload:
+        del key
         blocks = vector.reshape(-1, block)
-        largest = jnp.max(jnp.abs(blocks), axis=1)
         # Products with reciprocals, not divisions: XLA's CPU backend makes these of
         # divisions by constants and by broadcast values, and then the last bit, on
         # which a tie hangs, would be the backend's choice.
-        scales = (largest * (1 / _LARGEST)).astype(jnp.float32)
-        scales = jnp.where(scales == 0, jnp.float32(1), scales)
+        scales = (largest(blocks) * (1 / _LARGEST)).astype(jnp.float32)
+        scales = jnp.where(scales < SMALLEST, jnp.float32(1), scales)
         inverses = 1 / scales.astype(vector.dtype)
         steps = jnp.round(blocks * inverses[:, None])
         codes = jnp.clip(steps, -_LARGEST, _LARGEST).astype(jnp.int8)
@@ -63,9 +64,7 @@ def int8(*, block: int = 256, feedback: bool = True) -> Codec:
     return Codec(
         encode=encode,
         decode=decode,
-        payload=lambda elements: (("s8", elements), ("f32", elements // block)),
         block=block,
-        feedback=feedback,
-        is_exact=False,
         equation=f"C(v) = s round(v/s), s = max|v|/127 in blocks of {block}",
+        feedback=feedback,
     )

@@ -6,6 +6,10 @@ Bill: every value once, in the parameters' element type, added on the way.
 Limit: exact.
 """
 
+from typing import Any
+
+import jax
+
 from diamond.compiler.exchange.contract import Codec
 
 
@@ -16,12 +20,12 @@ def none() -> Codec:
         >>> none().is_exact
         True
     """
-    return Codec(
-        encode=lambda vector: vector,
-        decode=lambda payload, dtype: payload.astype(dtype),
-        payload=lambda elements: (("values", elements),),
-        block=1,
-        feedback=False,
-        is_exact=True,
-        equation="C(v) = v",
-    )
+
+    def encode(vector: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        del key
+        return vector
+
+    def decode(payload: jax.Array, dtype: Any) -> jax.Array:
+        return payload.astype(dtype)
+
+    return Codec(encode, decode, block=1, equation="C(v) = v", is_exact=True)

@@ -22,18 +22,23 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.contract import Outer, Rule, State, Tree
+from diamond.compiler.exchange.contract import Keeping, Leaves, Outer, Rule, State
 
 
 class LocalState(NamedTuple):
     """`anchor` is like the parameters, or None; `outer` is the outer step's own."""
 
-    anchor: Tree | None
+    anchor: Leaves | None
     outer: State
 
 
 def local(
-    *, every: int, outer: Outer, is_exact: bool, has_anchor: bool | None = None
+    *,
+    every: int,
+    outer: Outer,
+    is_exact: bool,
+    has_anchor: bool | None = None,
+    keeping: Keeping = "keep",
 ) -> Rule:
     """Returns the rule of local steps.
 
@@ -44,19 +49,26 @@ def local(
             be averaged; otherwise only displacements are.
         has_anchor: Whether an anchor is kept where none is needed, since another
             codec of the same clause needs one; as needed where not given.
+        keeping: What happens to the optimizer's state when the copies meet.
     """
     if is_exact and outer.is_mean:
-        return _average(every, bool(has_anchor))
+        return averaged(every=every, has_anchor=bool(has_anchor), keeping=keeping)
 
-    def init(params: Tree) -> LocalState:
+    def init(params: Leaves, mean: Leaves) -> LocalState:
         return LocalState(jax.tree.map(jnp.copy, params), outer.init(params))
 
-    def offer(params: Tree, state: LocalState) -> Tree:
-        return jax.tree.map(lambda a, x: a - x, state.anchor, params)
+    def offer(params: Leaves, x: Leaves, state: LocalState) -> Leaves:
+        moved: Leaves = jax.tree.map(lambda a, x: a - x, state.anchor, params)
+        return moved
 
-    def accept(params: Tree, moved: Tree, state: LocalState) -> tuple[Tree, LocalState]:
+    def accept(
+        params: Leaves, moved: Leaves, x: Leaves, state: LocalState
+    ) -> tuple[Leaves, LocalState]:
         params, inner = outer.step(state.anchor, moved, state.outer)
         return params, LocalState(state.anchor, inner)
+
+    def rebase(params: Leaves, state: LocalState) -> LocalState:
+        return LocalState(params, state.outer)
 
     return Rule(
         subject="parameters",
@@ -64,27 +76,37 @@ def local(
         init=init,
         offer=offer,
         accept=accept,
-        rebase=lambda params, state: LocalState(params, state.outer),
         equations=("d = mean[a - x]", *outer.equations, "a <- x"),
+        begin=rebase,
+        rebase=rebase,
+        keeping=keeping,
     )
 
 
-def _average(every: int, has_anchor: bool) -> Rule:
-    def init(params: Tree) -> LocalState:
+def averaged(
+    *, every: int, has_anchor: bool = False, keeping: Keeping = "keep"
+) -> Rule:
+    """Returns the rule by which parameters become what the mixer makes of them."""
+
+    def init(params: Leaves, mean: Leaves) -> LocalState:
         return LocalState(jax.tree.map(jnp.copy, params) if has_anchor else None, ())
 
-    def rebase(params: Tree, state: LocalState) -> LocalState:
+    def rebase(params: Leaves, state: LocalState) -> LocalState:
         return LocalState(params, ()) if has_anchor else state
 
-    def accept(params: Tree, mean: Tree, state: LocalState) -> tuple[Tree, LocalState]:
+    def accept(
+        params: Leaves, mean: Leaves, x: Leaves, state: LocalState
+    ) -> tuple[Leaves, LocalState]:
         return mean, state
 
     return Rule(
         subject="parameters",
         every=every,
         init=init,
-        offer=lambda params, state: params,
+        offer=lambda params, x, state: params,
         accept=accept,
-        rebase=rebase,
         equations=("x <- mean[x]",),
+        begin=rebase,
+        rebase=rebase,
+        keeping=keeping,
     )

@@ -10,7 +10,7 @@ References: J. Dean et al., Large Scale Distributed Deep Networks, NIPS 2012; S.
 al., PyTorch Distributed, arXiv 2006.15704, 2020.
 """
 
-from diamond.compiler.exchange.contract import Rule, Tree
+from diamond.compiler.exchange.contract import Leaves, Rule
 
 
 def synchronous() -> Rule:
@@ -18,19 +18,20 @@ def synchronous() -> Rule:
 
     Example:
         >>> rule = synchronous()
-        >>> rule.accept(4.0, 2.0, ())
-        (2.0, ())
+        >>> rule.accept([4.0], [2.0], [0.0], ())
+        ([2.0], ())
     """
 
-    def accept(gradients: Tree, mean: Tree, state: tuple[()]) -> tuple[Tree, tuple[()]]:
+    def accept(
+        gradients: Leaves, mean: Leaves, x: Leaves, state: tuple[()]
+    ) -> tuple[Leaves, tuple[()]]:
         return mean, state
 
     return Rule(
         subject="gradients",
         every=1,
-        init=lambda params: (),
-        offer=lambda gradients, state: gradients,
+        init=lambda params, mean: (),
+        offer=lambda gradients, x, state: gradients,
         accept=accept,
-        rebase=lambda params, state: state,
         equations=("g <- mean[g]",),
     )

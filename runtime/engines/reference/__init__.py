@@ -2,5 +2,3 @@
 
 from diamond.runtime.engines.reference.engine import ReferenceEngine as ReferenceEngine
 from diamond.runtime.engines.reference.state import ReferenceState as ReferenceState
-from diamond.runtime.engines.reference.state import Residual as Residual
-from diamond.runtime.engines.reference.state import Rule as Rule

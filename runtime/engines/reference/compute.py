@@ -43,6 +43,11 @@ def as_numpy(tree: Any) -> Any:
     return jax.tree.map(np.asarray, tree)
 
 
+def is_floating(array: Any) -> bool:
+    """Says whether an array holds floating-point numbers, narrow ones included."""
+    return bool(jax.numpy.issubdtype(array.dtype, np.floating))
+
+
 def has_fp64() -> bool:
     """Says whether JAX keeps 64-bit numbers as they are."""
     return jax.dtypes.canonicalize_dtype(np.float64) == np.float64

@@ -1,15 +1,13 @@
 """The reference engine: one step of a scheme, member by member.
 
-With g_i the gradient of the mean loss of member i's share of the batch at its own
-parameters x_i, a step is
-    1. for each axis whose rule is `local` and begins here: anchor_i <- x_i
-    2. g_i, at x_i
-    3. from the innermost axis outwards, for each synchronous axis:
-       g_i <- exchange of g over the axis
+With x_i the parameters of member i, a step is
+    1. for each axis whose rule begins here: what the rule remembers, at x_i
+    2. g_i, the gradient of the mean loss of member i's share of the batch, at x_i or
+       where the rule of an axis looks back to
+    3. from the innermost axis outwards: what the rule of the axis makes of g
     4. x_i <- x_i + the optimizer's update for g_i
-    5. from the innermost axis outwards, for each `local` axis that is due:
-       x_i <- exchange of x over the axis, by its outer step
-    6. for each of those axes: anchor_i <- x_i
+    5. from the innermost axis outwards: what the rule of the axis makes of x
+    6. what rules have to do when all axes are done, such as setting anchors
 
 JAX computes the gradient of the unsharded model and the optimizer's update, for one
 member at a time on one device. Everything between members is NumPy.
@@ -24,22 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diamond.compiler.task import Task
-from diamond.dsl.vocabulary import Scheme, Synchronous
+from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.engines.reference import (
+    beginning,
     compute,
-    exchange,
     members,
     replicas,
+    stages,
+    variance,
     vectors,
 )
-from diamond.runtime.engines.reference.state import (
-    ReferenceState,
-    Residual,
-    Rule,
-    Tree,
-    Vector,
-)
-from diamond.runtime.engines.reference.timeline import ReplicaAxis, axes_of
+from diamond.runtime.engines.reference.consistency import rule_of
+from diamond.runtime.engines.reference.meeting import average
+from diamond.runtime.engines.reference.state import ReferenceState, Tree, Vector
+from diamond.runtime.engines.reference.timeline import axes_of
 
 Batch = Mapping[str, Any]
 
@@ -83,8 +79,7 @@ class ReferenceEngine:
         *,
         step: int = 0,
         optimizer: Sequence[Any] | None = None,
-        rules: tuple[tuple[Rule | None, ...], ...] | None = None,
-        residuals: tuple[tuple[tuple[Residual, ...], ...], ...] | None = None,
+        **memories: Any,
     ) -> ReferenceState:
         """Builds a state from its parts; what is not given is as at the start.
 
@@ -92,9 +87,8 @@ class ReferenceEngine:
             params: A parameter tree a member.
             step: Steps taken so far.
             optimizer: An optax state a member.
-            rules: Anchors and momenta by axis and phase of consistency; where not
-                given, the members have just met where they are.
-            residuals: Residuals by axis, clause and member.
+            memories: The `rules`, `codecs` and `push_sums` of a state; where one is
+                not given, all phases are as if they began where the members are.
         """
         if len(params) != self.num_members:
             raise ValueError(f"{self.num_members} members, not {len(params)}")
@@ -102,15 +96,8 @@ class ReferenceEngine:
         if optimizer is None:
             begin = compute.compiled(self.task.optimizer.init)
             optimizer = [begin(tree) for tree in trees]
-        flat = tuple(vectors.flatten(tree) for tree in trees)
-        if rules is None:
-            rules = tuple(replicas.rules_at(axis, flat) for axis in self.axes)
-        if residuals is None:
-            sizes = vectors.sizes_of(trees[0])
-            residuals = tuple(
-                replicas.no_residuals(axis, flat, sizes) for axis in self.axes
-            )
-        return ReferenceState(step, trees, tuple(optimizer), rules, residuals)
+        held = beginning.memories(self.axes, trees) | memories
+        return ReferenceState(step, trees, tuple(optimizer), **held)
 
     def step(
         self, state: ReferenceState, batch: Batch
@@ -118,19 +105,23 @@ class ReferenceEngine:
         """Takes one step; the given state is left as it was.
 
         Returns:
-            The next state, and `loss`: each member's mean loss before the update, as
-            an array with one dim a replica axis.
+            The next state, and `loss`: each member's mean loss before the update,
+            where it took its gradient, as an array with one dim a replica axis.
         """
-        clauses = [(axis, axis.at(state.step)) for axis in self.axes]
-        beginning = [axis for axis, now in clauses if now.begins(state.step)]
-        due = [axis for axis, now in clauses if now.is_due(state.step)]
-        state = replicas.set_anchors(state, beginning)
-        losses, gradients = self._differentiate(state, batch)
-        gradients, state = _exchange_gradients(self.axes, state, gradients)
+        rules = [(axis, rule_of(axis.at(state.step))) for axis in self.axes]
+        inside_out = list(reversed(rules))
+        state = beginning.begin(self.axes, state)
+        seen = replicas.positions(state)
+        for axis, rule in rules:
+            seen = rule.view(axis, state, seen)
+        losses, gradients = self._differentiate(state, seen, batch)
+        for axis, rule in inside_out:
+            gradients, state = rule.gradients(axis, state, gradients)
         state = self._update_members(state, gradients)
-        for axis in reversed(due):
-            state = replicas.meet(axis, state)
-        state = replicas.set_anchors(state, due)
+        for axis, rule in inside_out:
+            state = rule.parameters(axis, state)
+        for axis, rule in inside_out:
+            state = rule.finish(axis, state, self.task.optimizer)
         self._has_stepped = True
         metrics = {"loss": np.array(losses).reshape(self.sizes)}
         return state._replace(step=state.step + 1), metrics
@@ -155,17 +146,17 @@ class ReferenceEngine:
 
     def consolidated(self, state: ReferenceState) -> Tree:
         """Returns the average of the members' parameters."""
-        flat = [vectors.flatten(tree) for tree in state.params]
-        return vectors.unflatten(exchange.average(flat), state.params[0])
+        mean = average(replicas.positions(state))
+        return vectors.unflatten(mean, state.params[0])
 
     def _differentiate(
-        self, state: ReferenceState, batch: Batch
+        self, state: ReferenceState, seen: Sequence[Vector], batch: Batch
     ) -> tuple[list[Any], list[Vector]]:
         losses, gradients = [], []
         differentiate = compute.value_and_gradient(self.task.loss)
         shares = members.shares(batch, self.num_members)
-        for x, share in zip(state.params, shares, strict=True):
-            loss, gradient = differentiate(x, share)
+        for x, like, share in zip(seen, state.params, shares, strict=True):
+            loss, gradient = differentiate(vectors.unflatten(x, like), share)
             losses.append(np.asarray(loss))
             gradients.append(vectors.flatten(compute.as_numpy(gradient)))
         return losses, gradients
@@ -183,13 +174,16 @@ class ReferenceEngine:
             for of_member in zip(trees, state.optimizer, state.params, strict=True)
         ]
         params = tuple(compute.as_numpy(x) for x, _ in stepped)
-        return state._replace(params=params, optimizer=tuple(o for _, o in stepped))
+        after = tuple(o for _, o in stepped)
+        if self._has_frozen(state.step):
+            b2 = stages.betas_of(self.scheme.train.optimizer)[1]
+            pairs = zip(state.optimizer, after, strict=True)
+            after = tuple(variance.frozen(b2, before, o) for before, o in pairs)
+        return state._replace(params=params, optimizer=after)
 
-
-def _exchange_gradients(
-    axes: tuple[ReplicaAxis, ...], state: ReferenceState, gradients: list[Vector]
-) -> tuple[list[Vector], ReferenceState]:
-    for axis in reversed(axes):
-        if isinstance(axis.at(state.step).consistency, Synchronous):
-            gradients, state = replicas.exchange_over(axis, state, gradients)
-    return gradients, state
+    def _has_frozen(self, step: int) -> bool:
+        clauses = [axis.at(step) for axis in self.axes]
+        return any(
+            stages.has_frozen(clause.compression, clause.count(step))
+            for clause in clauses
+        )

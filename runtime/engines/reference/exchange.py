@@ -1,133 +1,95 @@
-"""The exchange: N members over one axis put in v_i, and all get out their mean.
+"""Values cross an axis: group by group, cut into leaves, with what codecs remember."""
 
-`none`
-    mean = sum_i v_i / N
-a codec C, gathered (N <= 2): everyone gets everyone's encoding
-    p_i  = v_i + e_i
-    e_i <- p_i - C(p_i)
-    mean = sum_i C(p_i) / N
-a codec C, in two phases (N > 2): member j is the server of chunk j
-    p_i, e_i as above; p is cut into N chunks of whole blocks
-    m_j  = sum_i C(p_i)[chunk j] / N + s_j
-    s_j <- m_j - C(m_j)
-    mean = C(m_0), C(m_1), ..., C(m_{N-1}), end to end
+from collections.abc import Callable, Sequence
+from typing import Any
 
-The residuals e (worker) and s (server) are the error feedback of Zheng, Huang and
-Kwok, "Communication-efficient distributed blockwise momentum SGD with
-error-feedback", arXiv 1905.10936, 2019; without feedback they stay 0. Terms are
-divided before they are summed, and summed in the order of the members, in the type
-of the values.
-"""
+from diamond.runtime.engines.reference import centralization, replicas, vectors
+from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
+from diamond.runtime.engines.reference.meeting import Leaves, Meeting
+from diamond.runtime.engines.reference.state import (
+    OfMembers,
+    ReferenceState,
+    Vector,
+)
+from diamond.runtime.engines.reference.vectors import Layout, Places
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from diamond.dsl.vocabulary import NoCompression
-from diamond.runtime.engines.reference import codecs, vectors
-from diamond.runtime.engines.reference.codecs import Compression
-from diamond.runtime.engines.reference.state import Residual, Vector
-
-Owed = Sequence[Vector | None]
+OfGroup = Callable[
+    [Clause, list[Leaves], list[Any], Meeting], tuple[list[Leaves], list[Any]]
+]
+Results = tuple[list[Vector], ReferenceState]
 
 
-def average(values: Sequence[Vector]) -> Vector:
-    """Returns sum_i v_i (1/N): divided first, so that a sum of large ones is finite.
+def mean_over(
+    axis: ReplicaAxis,
+    state: ReferenceState,
+    values: Sequence[Vector],
+    part: int = 0,
+    places: Places | None = None,
+) -> Results:
+    """Replaces each member's values by its group's mean, or what takes its place.
 
-    Example:
-        >>> average([np.array([1.0, 2.0]), np.array([3.0, 6.0])])
-        array([2., 4.])
+    Args:
+        axis: The axis.
+        state: Whose clause says how, and whose codec remembers.
+        values: One vector a member.
+        part: Which part of the model it is.
+        places: Which leaves stand in the vectors; all where not given.
     """
-    return total_of([value * (1 / len(values)) for value in values])
+
+    def mean(
+        clause: Clause, leaves: list[Leaves], memory: list[Any], meeting: Meeting
+    ) -> tuple[list[Leaves], list[Any]]:
+        who, form = clause.centralization, clause.codec(state.step)
+        result, memory = centralization.mean(who, form, leaves, memory, meeting)
+        return [result] * len(leaves), memory
+
+    return over_groups(axis, state, values, mean, part, places)
 
 
-def average_decoded(values: Sequence[Vector]) -> Vector:
-    """Returns (sum_i v_i) (1/N), the mean of values that were decoded.
-
-    Example:
-        >>> average_decoded([np.array([1.0, 2.0]), np.array([3.0, 6.0])])
-        array([2., 4.])
-    """
-    return total_of(values) * (1 / len(values))
-
-
-def total_of(values: Sequence[Vector]) -> Vector:
-    """Adds vectors in the order of the members."""
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total
+def over_groups(
+    axis: ReplicaAxis,
+    state: ReferenceState,
+    values: Sequence[Vector],
+    of_group: OfGroup,
+    part: int = 0,
+    places: Places | None = None,
+) -> Results:
+    """Does something with the leaves of each group of members that meet."""
+    clause, layout = axis.at(state.step), _layout(state, places)
+    memory = list(replicas.codec_memory(axis, state, part))
+    count = clause.count(state.step, part)
+    meeting = Meeting(axis.name, layout.paths, count, axis.decay)
+    results = list(values)
+    for group in axis.groups:
+        leaves = [vectors.cut(values[i], layout) for i in group]
+        new, left = of_group(clause, leaves, [memory[i] for i in group], meeting)
+        for i, result, remembered in zip(group, new, left, strict=True):
+            results[i], memory[i] = vectors.join(result), remembered
+    return results, replicas.with_codec_memory(axis, state, part, memory)
 
 
 def start(
-    compression: Compression, num_members: int, sizes: tuple[int, ...], like: Vector
-) -> Residual:
-    """Returns the residual with which each member begins: zeros, in the type of v."""
-    if not codecs.keeps_residual(compression):
-        return Residual(None, None)
-    sent = _lay_out(compression, num_members, np.zeros_like(like), sizes)
-    return Residual(sent, sent[: sent.size // num_members] if num_members > 2 else None)
-
-
-def mean(
-    compression: Compression,
-    values: Sequence[Vector],
-    residuals: Sequence[Residual],
-    sizes: tuple[int, ...],
-) -> tuple[Vector, tuple[Residual, ...]]:
-    """Returns the mean that every member gets, and the residuals it leaves.
+    axis: ReplicaAxis, clause: Clause, layout: Layout, like: Sequence[Vector]
+) -> OfMembers:
+    """Returns what a clause's codec remembers at first of a part of the model.
 
     Args:
-        compression: The codec.
-        values: v_i, one vector a member, the leaves end to end.
-        residuals: One a member.
-        sizes: The number of values in each leaf; each leaf is padded with zeros to
-            whole blocks, and for two phases the end to whole blocks a chunk.
-
-    Example:
-        >>> v = [np.array([3.0]), np.array([1.0])]
-        >>> mean(NoCompression(), v, [Residual(None, None)] * 2, (1,))[0]
-        array([2.])
+        axis: The axis.
+        clause: The clause.
+        layout: The leaves of that part.
+        like: A vector a member, of what will be exchanged.
     """
-    if isinstance(compression, NoCompression):
-        return average(values), tuple(residuals)
-    laid = [_lay_out(compression, len(values), value, sizes) for value in values]
-    result, left = _encoded_mean(compression, laid, residuals)
-    block = codecs.block_of(compression)
-    return vectors.strip_leaves(result, sizes, block), tuple(left)
+    meeting = Meeting(axis.name, layout.paths, 0, axis.decay)
+    memory = [None] * len(like)
+    for group in axis.groups:
+        leaves = vectors.cut(like[group[0]], layout)
+        who, form = clause.centralization, clause.compression
+        begun = centralization.start(who, form, leaves, axis.size, meeting)
+        for i, remembered in zip(group, begun, strict=True):
+            memory[i] = remembered
+    return tuple(memory)
 
 
-def _encoded_mean(
-    compression: Compression, values: list[Vector], residuals: Sequence[Residual]
-) -> tuple[Vector, list[Residual]]:
-    num = len(values)
-    sent, workers = _send(compression, values, [r.worker for r in residuals])
-    if num <= 2:
-        return average_decoded(sent), _paired(workers, [None] * num)
-    chunks = [np.split(c, num) for c in sent]
-    averages = [average_decoded([c[j] for c in chunks]) for j in range(num)]
-    passed, servers = _send(compression, averages, [r.server for r in residuals])
-    return np.concatenate(passed), _paired(workers, servers)
-
-
-def _send(
-    compression: Compression, values: list[Vector], owed: Owed
-) -> tuple[list[Vector], Owed]:
-    """Adds what is owed, encodes; returns C(p) and what is owed now, for each."""
-    if not codecs.keeps_residual(compression):
-        return [codecs.round_trip(compression, p) for p in values], owed
-    asked = [v if e is None else v + e for v, e in zip(values, owed, strict=True)]
-    given = [codecs.round_trip(compression, p) for p in asked]
-    return given, [p - c for p, c in zip(asked, given, strict=True)]
-
-
-def _lay_out(
-    compression: Compression, num_members: int, value: Vector, sizes: tuple[int, ...]
-) -> Vector:
-    block = codecs.block_of(compression)
-    padded = vectors.pad_leaves(value, sizes, block)
-    return vectors.pad_end(padded, num_members * block) if num_members > 2 else padded
-
-
-def _paired(workers: Owed, servers: Owed) -> list[Residual]:
-    return [Residual(e, s) for e, s in zip(workers, servers, strict=True)]
+def _layout(state: ReferenceState, places: Places | None) -> Layout:
+    layout = vectors.layout_of(state.params[0])
+    return layout if places is None else layout.at(places)

@@ -3,7 +3,8 @@
 Members are numbered row-major over the replica axes, the outermost axis slowest.
 Whatever belongs to a member stands in a tuple with one entry a member. Whatever
 belongs to a phase of an axis has a place of its own from the start, so the
-structure never changes over a run: a phase that has not begun holds its zeros.
+structure never changes over a run: a phase that has not begun holds what it would
+begin with if it began at once.
 """
 
 from typing import Any, NamedTuple
@@ -12,30 +13,21 @@ from numpy.typing import NDArray
 
 Vector = NDArray[Any]
 Tree = dict[str, Any]
-
-
-class Residual(NamedTuple):
-    """What the roundings of one member have lost so far over one axis.
-
-    Both are None without feedback; nobody serves where encodings are gathered.
-    """
-
-    worker: Vector | None  # [padded length]: e_i, lost by what the member sends
-    server: Vector | None  # [padded length / N]: s_j, lost by the chunk it averages
-
-
-class Rule(NamedTuple):
-    """What a `local` phase of one axis remembers."""
-
-    anchor: tuple[Vector, ...]  # [members][parameters]: where the copies last met
-    momentum: tuple[Vector, ...]  # [members][parameters]: b of the outer Nesterov
+OfMembers = tuple[Any, ...]
 
 
 class ReferenceState(NamedTuple):
-    """Everything that a step reads and writes; a step makes a new one."""
+    """Everything that a step reads and writes; a step makes a new one.
+
+    What a rule, a codec or push-sum remembers for a member is a named tuple that is
+    declared beside it, or None where it remembers nothing. The phases of `rules` are
+    those of the axis's consistency; the phases of `codecs` and `push_sums` are the
+    axis's clauses. A clause has one part, or one a fragment of the model.
+    """
 
     step: int  # steps taken so far
     params: tuple[Tree, ...]  # [members]: x_i, nested dicts of arrays
-    optimizer: tuple[Any, ...]  # [members]: the optax state
-    rules: tuple[tuple[Rule | None, ...], ...]  # [axes][phases of consistency]
-    residuals: tuple[tuple[tuple[Residual, ...], ...], ...]  # [axes][phases][members]
+    optimizer: OfMembers  # [members]: the optax state
+    rules: tuple[tuple[OfMembers, ...], ...]  # [axes][phases][members]
+    codecs: tuple[tuple[tuple[OfMembers, ...], ...], ...]  # [axes][phases][parts][mem.]
+    push_sums: tuple[tuple[OfMembers, ...], ...]  # [axes][phases][members]

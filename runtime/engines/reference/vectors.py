@@ -1,34 +1,46 @@
-"""Parameter trees as flat vectors: the order of the leaves, and their padding.
+"""Parameter trees as flat vectors: the order of the leaves, and where each stands.
 
 A tree is a nested dict of arrays. Its leaves are taken in the order of the sorted
 keys, each row-major, one after another.
 """
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from diamond.runtime.engines.reference.state import Tree, Vector
 
+Places = tuple[int, ...]
 
-def leaves(tree: Tree) -> list[Vector]:
-    """Lists the leaves of a nested dict in the order of its sorted keys.
+
+class Layout(NamedTuple):
+    """Which leaves stand in a vector, one after another."""
+
+    paths: tuple[str, ...]  # keys joined by "/"
+    shapes: tuple[tuple[int, ...], ...]
+
+    def at(self, places: Places) -> "Layout":
+        """Returns the layout of some of the leaves."""
+        return Layout(
+            tuple(self.paths[k] for k in places), tuple(self.shapes[k] for k in places)
+        )
+
+
+def layout_of(tree: Tree) -> Layout:
+    """Lists the paths and shapes of a tree's leaves.
 
     Example:
-        >>> leaves({"b": np.ones(2), "a": {"c": np.zeros(1)}})
-        [array([0.]), array([1., 1.])]
+        >>> layout_of({"b": np.ones(2), "a": {"c": np.ones((1, 3))}})
+        Layout(paths=('a/c', 'b'), shapes=((1, 3), (2,)))
     """
-    found: list[Vector] = []
-    for key in sorted(tree):
-        child = tree[key]
-        found += leaves(child) if isinstance(child, dict) else [np.asarray(child)]
-    return found
-
-
-def sizes_of(tree: Tree) -> tuple[int, ...]:
-    """Returns the number of values in each leaf."""
-    return tuple(leaf.size for leaf in leaves(tree))
+    found = list(_walk(tree, ()))
+    return Layout(
+        tuple("/".join(path) for path, _ in found),
+        tuple(np.shape(leaf) for _, leaf in found),
+    )
 
 
 def flatten(tree: Tree) -> Vector:
@@ -37,11 +49,40 @@ def flatten(tree: Tree) -> Vector:
     Raises:
         ValueError: If the leaves are not all of one type.
     """
-    found = leaves(tree)
+    found = [np.asarray(leaf) for _, leaf in _walk(tree, ())]
     types = sorted({str(leaf.dtype) for leaf in found})
     if len(types) > 1:
         raise ValueError(f"parameters of one type were expected, not {types}")
-    return np.concatenate([leaf.ravel() for leaf in found])
+    return join(found)
+
+
+def join(leaves: Sequence[Vector]) -> Vector:
+    """Lays leaves end to end in one vector."""
+    return np.concatenate([leaf.ravel() for leaf in leaves])
+
+
+def cut(vector: Vector, layout: Layout) -> list[Vector]:
+    """Cuts a vector into leaves of their own shapes; `join` undoes it.
+
+    Example:
+        >>> cut(np.arange(3.0), Layout(("a", "b"), ((1, 2), (1,))))
+        [array([[0., 1.]]), array([2.])]
+    """
+    stops = np.cumsum([0, *map(math.prod, layout.shapes)])
+    pieces = [vector[a:b] for a, b in itertools.pairwise(stops)]
+    return [p.reshape(s) for p, s in zip(pieces, layout.shapes, strict=True)]
+
+
+def coordinates(layout: Layout, places: Places) -> Vector:
+    """Returns where the values of some leaves stand in the vector of all leaves.
+
+    Example:
+        >>> coordinates(Layout(("a", "b", "c"), ((2,), (1,), (2,))), (0, 2))
+        array([0, 1, 3, 4])
+    """
+    numbers = np.arange(sum(map(math.prod, layout.shapes)))
+    leaves = cut(numbers, layout)
+    return join([leaves[k] for k in places])
 
 
 def unflatten(vector: Vector, like: Tree) -> Tree:
@@ -51,43 +92,23 @@ def unflatten(vector: Vector, like: Tree) -> Tree:
         >>> unflatten(np.arange(3.0), {"b": np.ones(2), "a": np.ones(1)})
         {'a': array([0.]), 'b': array([1., 2.])}
     """
-    return _take(iter(_cut(vector, sizes_of(like))), like)
+    return _take(iter(cut(vector, layout_of(like))), like)
 
 
 def _take(pieces: Iterator[Vector], like: Tree) -> Tree:
     tree: Tree = {}
     for key in sorted(like):
         child = like[key]
-        if isinstance(child, dict):
-            tree[key] = _take(pieces, child)
-        else:
-            tree[key] = next(pieces).reshape(np.shape(child))
+        tree[key] = _take(pieces, child) if isinstance(child, dict) else next(pieces)
     return tree
 
 
-def pad_leaves(vector: Vector, sizes: tuple[int, ...], block: int) -> Vector:
-    """Fills each leaf up with zeros to a whole number of blocks.
-
-    Example:
-        >>> pad_leaves(np.array([1.0, 2.0, 3.0]), (1, 2), block=2)
-        array([1., 0., 2., 3.])
-    """
-    pieces = [pad_end(piece, block) for piece in _cut(vector, sizes)]
-    return np.concatenate(pieces)
-
-
-def strip_leaves(vector: Vector, sizes: tuple[int, ...], block: int) -> Vector:
-    """Undoes `pad_leaves`, and drops whatever was appended after the last leaf."""
-    padded = tuple(size + -size % block for size in sizes)
-    pieces = zip(_cut(vector, padded), sizes, strict=True)
-    return np.concatenate([piece[:size] for piece, size in pieces])
-
-
-def pad_end(vector: Vector, multiple: int) -> Vector:
-    """Appends zeros until the length is a multiple."""
-    return np.pad(vector, (0, -vector.size % multiple))
-
-
-def _cut(vector: Vector, sizes: tuple[int, ...]) -> list[Vector]:
-    stops = np.cumsum((0, *sizes))
-    return [vector[a:b] for a, b in itertools.pairwise(stops)]
+def _walk(
+    tree: Tree, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Vector]]:
+    for key in sorted(tree):
+        child, here = tree[key], (*path, str(key))
+        if isinstance(child, dict):
+            yield from _walk(child, here)
+        else:
+            yield here, child

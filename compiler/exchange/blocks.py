@@ -1,0 +1,37 @@
+"""What a codec wants to know of each block of values.
+
+Both are written so that XLA's CPU backend vectorizes them: it takes five to ten times
+as long for the reduction of an absolute value or of a square.
+"""
+
+import jax
+import jax.numpy as jnp
+
+# Below it a scale has no reciprocal in fp32, and counts as 0.
+SMALLEST = 2.0**-126
+# More in one fusion, and XLA's CPU backend writes the operands out to memory first.
+_FOLDS = 4
+
+
+def largest(blocks: jax.Array) -> jax.Array:
+    """Returns max |v| of each block, `[blocks]`.
+
+    Example:
+        >>> largest(jnp.array([[1.0, -3.0], [0.5, 0.0]]))
+        Array([3. , 0.5], dtype=float32)
+    """
+    return jnp.maximum(jnp.max(blocks, axis=1), -jnp.min(blocks, axis=1))
+
+
+def total(blocks: jax.Array) -> jax.Array:
+    """Returns the sum of each block, `[blocks]`, folded in halves first.
+
+    Example:
+        >>> total(jnp.array([[1.0, -3.0], [0.5, 0.0]]))
+        Array([-2. ,  0.5], dtype=float32)
+    """
+    for _ in range(_FOLDS):
+        size = blocks.shape[1]
+        if size % 2 == 0:
+            blocks = blocks[:, : size // 2] + blocks[:, size // 2 :]
+    return jnp.sum(blocks, axis=1)

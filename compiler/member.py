@@ -1,0 +1,198 @@
+"""What one member does in one step: the body of the lowered program.
+
+1. the gradient, where the active rules look at the parameters
+2. exchanges of gradients, from the innermost axis outwards
+3. the optimizer; a server's own shard of it, where there is a server
+4. exchanges of parameters, from the innermost axis outwards
+5. the rules that met learn where all axes together put the copy
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from diamond.compiler.agreements import Part
+from diamond.compiler.exchange.contract import Leaves, Server, Tree
+from diamond.compiler.meeting import kept_after_meeting
+from diamond.compiler.plan import LANDING
+from diamond.compiler.state import Arrays
+from diamond.compiler.task import Batch, Params, Task
+
+SCOPE = "diamond:"
+
+Active = Sequence[tuple[Part, int]]
+
+
+class _Values(NamedTuple):
+    """Leaves on their way through the exchanges, and the states these keep."""
+
+    leaves: Leaves
+    rules: dict[str, Tree]
+    mixers: dict[str, Tree]
+
+
+def fresh(params: Params, task: Task, parts: tuple[Part, ...]) -> Arrays:
+    """Returns a member's state before the first step."""
+    leaves = jax.tree.leaves(params)
+    rules: dict[str, Tree] = {}
+    mixers: dict[str, Tree] = {}
+    for part in parts:
+        mine = _taken(leaves, part)
+        mixers.setdefault(part.memory, part.mixer.init(mine))
+        like = [_server(part).own(mine)] if part.mixer.server else mine
+        rules.setdefault(part.clause, part.rule.init(mine, like))
+    server = server_of(parts)
+    owned = params if server is None else [server.own(leaves)]
+    return Arrays(params, task.optimizer.init(owned), rules, mixers)
+
+
+def begun(local: Arrays, parts: list[Part]) -> Arrays:
+    """Returns a member's state where the agreements of some exchanges begin."""
+    leaves = jax.tree.leaves(local.params)
+    rules, mixers = dict(local.rules), dict(local.mixers)
+    for part in parts:
+        mine = _taken(leaves, part)
+        mixers[part.memory] = part.mixer.begin(mine, mixers[part.memory])
+        agreement = part.exchange.agreement
+        if agreement.start == agreement.clause_start:
+            rules[part.clause] = part.rule.begin(mine, rules[part.clause])
+    return local._replace(rules=rules, mixers=mixers)
+
+
+def member_step(
+    local: Arrays, batch: Batch, task: Task, active: Active
+) -> tuple[Arrays, jax.Array]:
+    """Takes one member's step.
+
+    Args:
+        local: The member's state.
+        batch: Its share of the batch.
+        task: What is trained.
+        active: The exchanges that are due, with their turns, in the plan's order.
+
+    Returns:
+        The next state, and the loss before the update.
+    """
+    inner = [pair for pair in active if pair[0].exchange.subject == "gradients"]
+    outer = [pair for pair in active if pair[0].exchange.subject == "parameters"]
+    x, tree = jax.tree.flatten(local.params)
+    at = jax.tree.unflatten(tree, _viewed(x, local, inner))
+    loss, gradients = jax.value_and_grad(task.loss)(at, batch)
+    values = _Values(jax.tree.leaves(gradients), local.rules, local.mixers)
+    values = _exchanged(values, x, inner)
+    params, optimizer = _updated(values.leaves, local, task, inner)
+    values = values._replace(leaves=jax.tree.leaves(params))
+
+    def begin(leaves: Leaves) -> Tree:
+        server = server_of([part for part, _ in inner])
+        whole = jax.tree.unflatten(tree, leaves)
+        return task.optimizer.init(whole if server is None else [server.own(leaves)])
+
+    values, optimizer = _met(values, x, optimizer, begin, outer)
+    rules = _rebased(values, outer)
+    params = jax.tree.unflatten(tree, values.leaves)
+    return Arrays(params, optimizer, rules, values.mixers), loss
+
+
+def server_of(parts: Sequence[Part]) -> Server | None:
+    """Returns the server that keeps the optimizer's state, if there is one."""
+    return next((p.mixer.server for p in parts if p.mixer.server), None)
+
+
+def _viewed(x: Leaves, local: Arrays, inner: Active) -> Leaves:
+    for part, _ in inner:
+        if part.rule.view is not None:
+            x = part.rule.view(x, local.rules[part.clause])
+    return x
+
+
+def _exchanged(values: _Values, x: Leaves, active: Active) -> _Values:
+    for part, turn in active:
+        with jax.named_scope(f"{SCOPE}{part.exchange.name}"):
+            values = _exchange(values, x, part, turn)
+    return values
+
+
+def _exchange(values: _Values, x: Leaves, part: Part, turn: int) -> _Values:
+    mine, here = _taken(values.leaves, part), _taken(x, part)
+    rule, mixer = values.rules[part.clause], values.mixers[part.memory]
+    if turn == LANDING:
+        assert part.rule.land is not None
+        made, rule = part.rule.land(mine, rule)
+    else:
+        offered = part.rule.offer(mine, here, rule)
+        mean, mixer = part.mixer.mean(offered, mixer, turn)
+        made, rule = part.rule.accept(mine, mean, here, rule)
+    return _Values(
+        made if part.mixer.server else _put(values.leaves, made, part),
+        {**values.rules, part.clause: rule},
+        {**values.mixers, part.memory: mixer},
+    )
+
+
+def _updated(
+    gradients: Leaves, local: Arrays, task: Task, inner: Active
+) -> tuple[Params, Tree]:
+    """Takes the optimizer's step; a server's, on the shard that this member owns."""
+    leaves, tree = jax.tree.flatten(local.params)
+    serving = [part for part, _ in inner if part.mixer.server]
+    if not serving:
+        given = jax.tree.unflatten(tree, gradients)
+        updates, optimizer = task.optimizer.update(given, local.optimizer, local.params)
+        params = optax.apply_updates(local.params, updates)
+        return params, _settled(local.optimizer, optimizer, inner)
+    server = _server(serving[0])
+    owned = [server.own(leaves)]
+    updates, optimizer = task.optimizer.update(gradients, local.optimizer, owned)
+    [shard] = optax.apply_updates(owned, updates)
+    with jax.named_scope(f"{SCOPE}{serving[0].exchange.name}"):
+        pulled = server.pull(jnp.asarray(shard), leaves)
+    return jax.tree.unflatten(tree, pulled), optimizer
+
+
+def _settled(before: Tree, after: Tree, inner: Active) -> Tree:
+    for part, _ in inner:
+        if part.mixer.settle is not None:
+            after = part.mixer.settle(before, after)
+    return after
+
+
+def _met(
+    values: _Values, x: Leaves, optimizer: Tree, begin: Any, outer: Active
+) -> tuple[_Values, Tree]:
+    """Exchanges parameters, and does what a rule says with the optimizer's state."""
+    for part, turn in outer:
+        with jax.named_scope(f"{SCOPE}{part.exchange.name}"):
+            values = _exchange(values, x, part, turn)
+            fresh = functools.partial(begin, values.leaves)
+            optimizer = kept_after_meeting(part, optimizer, fresh)
+    return values, optimizer
+
+
+def _rebased(values: _Values, outer: Active) -> dict[str, Tree]:
+    rules = dict(values.rules)
+    for part, turn in outer:
+        if turn != LANDING:
+            mine = _taken(values.leaves, part)
+            rules[part.clause] = part.rule.rebase(mine, rules[part.clause])
+    return rules
+
+
+def _server(part: Part) -> Server:
+    assert part.mixer.server is not None
+    return part.mixer.server
+
+
+def _taken(leaves: Leaves, part: Part) -> Leaves:
+    return [leaves[place] for place in part.exchange.leaves]
+
+
+def _put(leaves: Leaves, made: Leaves, part: Part) -> Leaves:
+    changed = list(leaves)
+    for place, leaf in zip(part.exchange.leaves, made, strict=True):
+        changed[place] = leaf
+    return changed

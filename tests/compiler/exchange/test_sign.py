@@ -1,0 +1,63 @@
+"""Signs with a scale a block: what is lost, and which leaves are not coded."""
+
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from diamond.compiler.exchange.compression.sign import sign
+from diamond.compiler.exchange.contract import skips_vectors
+from diamond.compiler.exchange.site import Site
+from diamond.compiler.exchange.tables import compressor_of
+from diamond.compiler.exchange.wire import Tape
+from diamond.compiler.plan import TensorSpec
+from diamond.dsl.vocabulary import Sign
+from tests.compiler.exchange.rounds import drawn, means_of
+
+BLOCK = 16
+
+
+def _through(vector, block=BLOCK):
+    codec = sign(block=block)
+    return np.asarray(codec.decode(codec.encode(jnp.asarray(vector)), vector.dtype))
+
+
+@given(
+    arrays.arrays(
+        np.float32,
+        2 * BLOCK,
+        elements=st.floats(-(2.0**30), 2.0**30, width=32, allow_subnormal=False),
+    )
+)
+def test_the_square_lost_is_the_square_less_the_scale_s(vector) -> None:
+    """|C(v) - v|^2 = |v|^2 - n s^2, block by block."""
+    exact = vector.reshape(-1, BLOCK).astype(np.float64)
+    coded = _through(vector).reshape(-1, BLOCK).astype(np.float64)
+    square = (exact**2).sum(1)
+    lost = ((coded - exact) ** 2).sum(1)
+    wanted = square - BLOCK * np.abs(exact).mean(1) ** 2
+    assert (np.abs(lost - wanted) <= 1e-5 * square + 1e-60).all()
+
+
+def test_values_of_one_size_are_kept() -> None:
+    vector = np.where(np.arange(BLOCK) % 3 == 0, -0.5, 0.5).astype(np.float32)
+    assert np.array_equal(_through(vector), vector)
+
+
+def test_zero_counts_as_positive() -> None:
+    vector = np.array([0, -4, 0, 0, 0, 0, 0, -0.0], np.float32)
+    assert _through(vector, 8).tolist() == [0.5, -0.5, *[0.5] * 6]
+
+
+def test_vectors_cross_as_they_are() -> None:
+    shapes = ((7,), (4, 8))
+    tensors = tuple(
+        TensorSpec(f"t{place}", shape, "float32") for place, shape in enumerate(shapes)
+    )
+    made = compressor_of(Sign(block=8), Site(Tape().wire("host", 4), tensors))
+    assert made.skips is skips_vectors
+    [values] = drawn(4, rounds=1, shapes=shapes)
+    [(vector, matrix)] = means_of(made, [values])
+    np.testing.assert_allclose(vector, values[0].mean(0), rtol=1e-5, atol=1e-7)
+    assert np.abs(matrix - values[1].mean(0)).max() > 0.01
