@@ -138,7 +138,7 @@ def asynchronous(
 def hogwild(
     axis: str,
     *,
-    max_staleness: int = 4,
+    max_staleness: int = 2,
     compression: families.Compression = _NONE,
     size: int | None = None,
 ) -> LookingBack:

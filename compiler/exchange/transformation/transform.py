@@ -86,6 +86,7 @@ class Terms(NamedTuple):
         del extra
         pair = self._pair_for(values)
         _check_params(pair.rule, params)
+        self._check_size()
         leaves, tree = jax.tree.flatten(values)
         x = leaves if params is None else jax.tree.leaves(params)
         updates = state.updates + 1
@@ -98,6 +99,14 @@ class Terms(NamedTuple):
         leaves, tree = jax.tree.flatten(params)
         seen = leaves if rule.view is None else rule.view(leaves, state.rule)
         return jax.tree.unflatten(tree, seen)
+
+    def _check_size(self) -> None:
+        found = jax.lax.axis_size(self.axis)
+        if self.size not in (None, found):
+            raise ValueError(
+                f"`size = {self.size}`, but axis `{self.axis}` has {found} members: "
+                f"leave `size` out, or give {found}"
+            )
 
     def _pair_for(self, tree: Tree) -> "_Pair":
         wire = mesh_wire(self.axis, self.size or jax.lax.axis_size(self.axis))

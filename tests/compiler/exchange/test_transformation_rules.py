@@ -214,3 +214,13 @@ def test_codes_cross_late_too() -> None:
     x = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
     found = np.asarray(over_members(body, x))
     np.testing.assert_allclose(found, np.stack([x.mean(0)] * 2), atol=0.03)
+
+
+def test_another_size_than_the_axis_s_is_refused() -> None:
+    mixing = exchange.gossip(AXIS, topology="ring", size=2)
+
+    def run(wire, leaf):
+        return mixing.update(leaf, mixing.init(leaf))[0]
+
+    with pytest.raises(ValueError, match="has 4 members"):
+        over_members(run, np.ones((4, 3), np.float32))
