@@ -53,6 +53,7 @@ def _exchanges(plan: Plan) -> list[str]:
     for each in plan.exchanges:
         lines.append(f"{each.name}: {', '.join(_terms(each))}")
         lines.append(f"  {_times(each)}; {each.route}: {each.reason}")
+        lines += [f"  {line}" for line in _fragment(plan, each)]
         lines += [f"  {line}" for line in _sent(each)]
     return lines or ["none: one device trains alone"]
 
@@ -64,6 +65,15 @@ def _terms(exchange: Exchange) -> tuple[str, str, str]:
         format_term(agreement.consistency),
         format_term(agreement.compression),
     )
+
+
+def _fragment(plan: Plan, exchange: Exchange) -> list[str]:
+    """Says which part of the model is exchanged, and when first, if not the whole."""
+    if len(exchange.leaves) == len(plan.tensors):
+        return []
+    first = exchange.agreement.clause_start + exchange.offset
+    paths = ", ".join(plan.tensors[place].path for place in exchange.leaves)
+    return [f"first at step {first}; of the model: {paths}"]
 
 
 def _sent(exchange: Exchange) -> list[str]:
@@ -144,6 +154,7 @@ def quantity(value: float, unit: str, base: int = 1024) -> str:
     prefixes = ["", "Ki", "Mi", "Gi", "Ti"] if base == 1024 else ["", *"kMGTP"]
     for prefix in prefixes[:-1]:
         if abs(value) < base:
-            return f"{value:.3g} {prefix}{unit}"
+            digits = 4 if abs(value) >= 1000 else 3
+            return f"{value:.{digits}g} {prefix}{unit}"
         value /= base
     return f"{value:.3g} {prefixes[-1]}{unit}"
