@@ -23,6 +23,30 @@ def largest(blocks: jax.Array) -> jax.Array:
     return jnp.maximum(jnp.max(blocks, axis=1), -jnp.min(blocks, axis=1))
 
 
+def to_steps(blocks: jax.Array, most: int) -> tuple[jax.Array, jax.Array]:
+    """Rounds each block to whole steps of its own scale.
+
+    Returns:
+        Steps in -most .. most, in the blocks' type; scales, `f32[blocks]`.
+
+    Example:
+        >>> to_steps(jnp.array([[1.0, -0.5]]), 2)[0]
+        Array([[ 2., -1.]], dtype=float32)
+    """
+    # Products with reciprocals, not divisions: XLA's CPU backend makes these of
+    # divisions by constants and by broadcast values, and then the last bit, on which a
+    # tie hangs, would be the backend's choice.
+    scales = (largest(blocks) * (1 / most)).astype(jnp.float32)
+    scales = jnp.where(scales < SMALLEST, jnp.float32(1), scales)
+    steps = jnp.round(blocks * (1 / scales.astype(blocks.dtype))[:, None])
+    return jnp.clip(steps, -most, most), scales
+
+
+def from_steps(steps: jax.Array, scales: jax.Array) -> jax.Array:
+    """Returns steps times their blocks' scales, `[n]`, in the steps' type."""
+    return jnp.ravel(steps * scales[:, None].astype(steps.dtype))
+
+
 def total(blocks: jax.Array) -> jax.Array:
     """Returns the sum of each block, `[blocks]`, folded in halves first.
 

@@ -89,7 +89,9 @@ def coded(codec: Codec, size: int) -> Compressor:
             mine = swapped(payload, wire)
             part = mean_of_decoded(mine, size, codec, dtype)
             vector, server = _answered(part, state, codec, wire)
-        return unpack(vector, bucket, values), Feedback(worker, server, after(state))
+        return unpack(vector, bucket, values), Feedback(
+            worker, server, after(state.uses)
+        )
 
     equations = _equations(codec, chosen)
     return Compressor(init, mean, equations, chosen, reason, skips=codec.skips)
@@ -100,16 +102,16 @@ def dtype_of(values: Leaves) -> Any:
     return jax.tree.leaves(values)[0].dtype
 
 
-def after(state: Feedback) -> jax.Array | None:
+def after(uses: jax.Array | None) -> jax.Array | None:
     """Returns the count of exchanges after one more."""
-    return None if state.uses is None else state.uses + 1
+    return None if uses is None else uses + 1
 
 
 def sent(
     vector: jax.Array, state: Feedback, codec: Codec, wire: Wire
 ) -> tuple[Any, jax.Array | None]:
     """Encodes what a member sends, and what it owes; returns what it owes then."""
-    return encoded(vector, state.worker, codec, _key(state, wire, 0))
+    return encoded(vector, state.worker, codec, key_at(state.uses, wire))
 
 
 def encoded(
@@ -177,17 +179,18 @@ def _best(codec: Codec, size: int) -> tuple[Route, str]:
     return "two_phase", reason
 
 
-def _key(state: Feedback, wire: Wire, offset: int) -> jax.Array:
-    if state.uses is None:
+def key_at(uses: jax.Array | None, wire: Wire, offset: int = 0) -> jax.Array:
+    """Returns this member's key of an exchange; some key for codecs that draw not."""
+    if uses is None:
         return jnp.zeros((), jnp.uint32)
-    return key_of(wire.seed, state.uses, wire.place() + offset)
+    return key_of(wire.seed, uses, wire.place() + offset)
 
 
 def _answered(
     part: jax.Array, state: Feedback, codec: Codec, wire: Wire
 ) -> tuple[jax.Array, jax.Array | None]:
     """Encodes the chunk that this member averaged; returns everyone's, end to end."""
-    key = _key(state, wire, wire.size)
+    key = key_at(state.uses, wire, wire.size)
     answer, server = encoded(part, state.server, codec, key)
 
     def join(array: jax.Array) -> Any:

@@ -42,10 +42,10 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.bucket import bucket_of, pack, shapes_of, unpack
+from diamond.compiler.exchange.coded import after, key_at
 from diamond.compiler.exchange.contract import Codec, Leaves, Mixer
 from diamond.compiler.exchange.dense import merged, part_of
 from diamond.compiler.exchange.mixing import mixed, mixed_codes
-from diamond.compiler.exchange.noise import key_of
 from diamond.compiler.exchange.topologies import (
     Round,
     rounds_of,
@@ -123,7 +123,7 @@ def gossip(
     ) -> tuple[Leaves, GossipState]:
         if wire.size == 1:
             return values, state
-        uses = None if state.uses is None else state.uses + 1
+        uses = after(state.uses)
         if state.push is None:
             return mix(values, state.uses, rounds[turn]), GossipState(uses, None)
         y = mix(_moved(values, state.push), state.uses, rounds[turn])
@@ -166,7 +166,7 @@ def _mix_codes(
 ) -> Leaves:
     """Mixes dense leaves as they are and the others in a codec's form."""
     coded = frozenset(range(len(values))) - dense
-    key = jnp.uint32(0) if uses is None else key_of(wire.seed, uses, wire.place())
+    key = key_at(uses, wire)
 
     def code(vector: jax.Array) -> jax.Array:
         return mixed_codes(vector, codec, key, mixing, wire)

@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.bucket import Bucket, bucket_of, pack, shapes_of, unpack
-from diamond.compiler.exchange.coded import encoded, mean_of_decoded
+from diamond.compiler.exchange.coded import after, encoded, key_at, mean_of_decoded
 from diamond.compiler.exchange.compression.none import none
 from diamond.compiler.exchange.contract import Codec, Leaves, Mixer, Server
 from diamond.compiler.exchange.noise import bits, key_of
@@ -128,9 +128,8 @@ def parameter_server(
         values: Leaves, state: ServerState, turn: int
     ) -> tuple[Leaves, ServerState]:
         del turn
-        key = jnp.uint32(0)
+        key = key_at(state.uses, wire)
         if state.uses is not None:
-            key = key_of(wire.seed, state.uses, wire.place())
             values = _timely(values, state.uses, backup, wire)
         parts, worker = [], []
         for rows, form, lost in zip(rows_of(values), forms, state.worker, strict=True):
@@ -138,8 +137,7 @@ def parameter_server(
             parts.append(part)
             worker.append(left)
         shard = zeroed(jnp.concatenate(parts), shards, wire)
-        uses = None if state.uses is None else state.uses + 1
-        return [shard], ServerState(tuple(worker), uses)
+        return [shard], ServerState(tuple(worker), after(state.uses))
 
     def own(values: Leaves) -> jax.Array:
         return own_row(jnp.concatenate(rows_of(values), axis=1), wire)

@@ -72,7 +72,7 @@ def gradiveq(
     *,
     slice: int = 256,
     keep: int = 32,
-    every: int = 100,
+    every: int = 20,
     feedback: bool = False,
     seed: int = 0,
 ) -> Compressor:

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.bits import pack, unpack
-from diamond.compiler.exchange.blocks import SMALLEST, largest
+from diamond.compiler.exchange.blocks import from_steps, to_steps
 from diamond.compiler.exchange.contract import Codec
 
 _LARGEST = 7
@@ -55,28 +55,19 @@ def int4(*, block: int = 128, feedback: bool = True) -> Codec:
         Array([[95]], dtype=uint8)
     """
 
-    def scaled(vector: jax.Array) -> tuple[jax.Array, jax.Array]:
-        blocks = vector.reshape(-1, block)
-        scales = (largest(blocks) * (1 / _LARGEST)).astype(jnp.float32)
-        scales = jnp.where(scales < SMALLEST, jnp.float32(1), scales)
-        steps = jnp.round(blocks * (1 / scales.astype(vector.dtype))[:, None])
-        return jnp.clip(steps, -_LARGEST, _LARGEST), scales
-
     def encode(vector: jax.Array, key: jax.Array | None = None) -> Int4Payload:
         del key
-        steps, scales = scaled(vector)
+        steps, scales = to_steps(vector.reshape(-1, block), _LARGEST)
         return Int4Payload(pack((steps + _ZERO).astype(jnp.uint8), 4), scales)
 
     def rounded(vector: jax.Array, key: jax.Array | None = None) -> jax.Array:
         del key
-        steps, scales = scaled(vector)
-        return (steps * scales[:, None].astype(vector.dtype)).reshape(-1)
+        return from_steps(*to_steps(vector.reshape(-1, block), _LARGEST))
 
     def decode(payload: Int4Payload, dtype: Any) -> jax.Array:
         packed = payload.codes.reshape(len(payload.scales), -1)
         codes = unpack(packed, 4, block)
-        steps = codes.astype(dtype) - _ZERO
-        return (steps * payload.scales[:, None].astype(dtype)).reshape(-1)
+        return from_steps(codes.astype(dtype) - _ZERO, payload.scales)
 
     return Codec(
         encode=encode,

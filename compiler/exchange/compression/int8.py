@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.blocks import SMALLEST, largest
+from diamond.compiler.exchange.blocks import from_steps, to_steps
 from diamond.compiler.exchange.contract import Codec
 
 _LARGEST = 127
@@ -46,20 +46,12 @@ def int8(*, block: int = 256, feedback: bool = True) -> Codec:
 
     def encode(vector: jax.Array, key: jax.Array | None = None) -> Int8Payload:
         del key
-        blocks = vector.reshape(-1, block)
-        # Products with reciprocals, not divisions: XLA's CPU backend makes these of
-        # divisions by constants and by broadcast values, and then the last bit, on
-        # which a tie hangs, would be the backend's choice.
-        scales = (largest(blocks) * (1 / _LARGEST)).astype(jnp.float32)
-        scales = jnp.where(scales < SMALLEST, jnp.float32(1), scales)
-        inverses = 1 / scales.astype(vector.dtype)
-        steps = jnp.round(blocks * inverses[:, None])
-        codes = jnp.clip(steps, -_LARGEST, _LARGEST).astype(jnp.int8)
-        return Int8Payload(codes.reshape(-1), scales)
+        steps, scales = to_steps(vector.reshape(-1, block), _LARGEST)
+        return Int8Payload(steps.astype(jnp.int8).reshape(-1), scales)
 
     def decode(payload: Int8Payload, dtype: Any) -> jax.Array:
-        blocks = payload.codes.reshape(-1, block).astype(dtype)
-        return (blocks * payload.scales[:, None].astype(dtype)).reshape(-1)
+        steps = payload.codes.reshape(-1, block).astype(dtype)
+        return from_steps(steps, payload.scales)
 
     return Codec(
         encode=encode,

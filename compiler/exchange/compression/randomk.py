@@ -40,7 +40,7 @@ class RandomKState(NamedTuple):
     uses: jax.Array
 
 
-def randomk(*, density: float = 0.01, feedback: bool = True) -> Compressor:
+def randomk(*, density: float = 0.05, feedback: bool = True) -> Compressor:
     """Returns the mean of values at shared random places.
 
     Args:

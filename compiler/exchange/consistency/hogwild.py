@@ -31,7 +31,7 @@ from diamond.compiler.exchange.versions import (
 from diamond.compiler.exchange.wire import Wire
 
 
-def hogwild(*, max_staleness: int = 4, wire: Wire) -> Rule:
+def hogwild(*, max_staleness: int = 2, wire: Wire) -> Rule:
     """Returns the rule that averages gradients taken at a mixture of versions.
 
     Args:
