@@ -17,35 +17,94 @@ from tests.comparison import follow, is_unrounded, shadow
 from tests.conversion import Pair
 
 EXAMPLES = sorted(Path("examples").glob("*.diamond"))
-each_example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+AT_LENGTH = ("digits", "text", "two_sites")
+MANY, FEW = 50, 20
+# Those of one choice each, and the accuracy on held-out digits that they pass.
+CHOICES = {
+    "asynchronous": 0.97,
+    "elastic": 0.97,
+    "gossip": 0.97,
+    "mixed": 0.97,
+    "onebit_adam": 0.97,
+    "parameter_server": 0.97,
+    "powersgd": 0.97,
+    "streaming": 0.96,
+}
+# What changes late in a run changes early here, so that a few steps see all of it.
+SOONER = {
+    "elastic": ["replicas.host.consistency.every=4"],
+    "mixed": ["settle=12", "replicas.site.consistency.every=4"],
+    "onebit_adam": ["replicas.host.compression.start=15"],
+    "powersgd": ["replicas.host.compression.start=10"],
+    "streaming": [
+        "replicas.site.consistency.every=4",
+        "replicas.site.consistency.delay=1",
+        "train.steps=401",
+    ],
+}
+
+
+def each_example(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Parametrizes a test over the examples; those of one choice are marked."""
+    rows = [
+        pytest.param(path, id=path.stem, marks=marks if path.stem in CHOICES else ())
+        for path in EXAMPLES
+    ]
+    return pytest.mark.parametrize("path", rows)
 
 
 def _opened(path: Path, precision: str):
-    scheme = diamond.load(path, [f"train.precision={precision}"])
+    sooner = SOONER.get(path.stem, [])
+    scheme = diamond.load(path, [f"train.precision={precision}", *sooner])
     data = diamond.open_data(scheme, path.parent)
     program = diamond.compile(scheme, root=path.parent)
     return Pair(program, ReferenceEngine(scheme, make_task(scheme, data))), data
 
 
+def _steps(path: Path) -> int:
+    return MANY if path.stem in AT_LENGTH else FEW
+
+
 def test_there_is_an_example_of_each_kind() -> None:
-    assert {path.stem for path in EXAMPLES} == {"digits", "text", "two_sites"}
+    assert {path.stem for path in EXAMPLES} == {*AT_LENGTH, *CHOICES}
 
 
-@each_example
-def test_fifty_steps_in_fp64(path) -> None:
+@each_example(pytest.mark.slow)
+def test_steps_in_fp64(path) -> None:
     with jax.enable_x64(True):
         pair, data = _opened(path, "fp64")
-        follow(pair, data.batch_at, steps=50, tolerance=1e-10)
+        follow(pair, data.batch_at, steps=_steps(path), tolerance=1e-10)
 
 
-@each_example
-def test_fifty_steps_in_fp32(path) -> None:
+@each_example()
+def test_steps_in_fp32(path) -> None:
     pair, data = _opened(path, "fp32")
     pair.program.certify()
-    count = shadow(pair, data.batch_at, steps=50, tolerance=1e-5)
+    count = shadow(pair, data.batch_at, steps=_steps(path), tolerance=1e-5)
     assert count.beyond <= 1e-5 * count.entries
-    if is_unrounded(pair.program.scheme):
-        follow(pair, data.batch_at, steps=50, tolerance=1e-5)
+    if path.stem in AT_LENGTH and is_unrounded(pair.program.scheme):
+        follow(pair, data.batch_at, steps=_steps(path), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("gossip", "1/6.57"),
+        ("mixed", "1/3.84"),
+        ("mixed", "1/3.49"),
+        ("onebit_adam", "1/3.33"),
+        ("powersgd", "1/6.96"),
+        ("streaming", "1/147"),
+    ],
+)
+def test_head_and_readme_say_what_explain_says_of_the_bytes(name, share) -> None:
+    path = Path(f"examples/{name}.diamond")
+    head, _ = path.read_text(encoding="utf-8").split("\nscheme ")
+    readme = Path("README.md").read_text(encoding="utf-8").splitlines()
+    [row] = [line for line in readme if line.startswith(f"| `{name}` |")]
+    program = diamond.compile(diamond.load(path), root=path.parent)
+    for text in (head, row, f"{program.explain()}"):
+        assert f" {share} " in f"{text} ".replace("\n", " ")
 
 
 def test_eight_bit_integers_are_what_crosses_between_the_sites() -> None:
@@ -71,6 +130,10 @@ def test_embed_trains_both_ways_to_the_same_loss() -> None:
         ("digits", "accuracy", lambda value: value > 0.97),
         ("two_sites", "accuracy", lambda value: value > 0.95),
         pytest.param("text", "loss", lambda value: value < 2.5, marks=pytest.mark.slow),
+        *(
+            pytest.param(name, "accuracy", least.__lt__, marks=pytest.mark.slow)
+            for name, least in CHOICES.items()
+        ),
     ],
 )
 def test_examples_reach_what_they_promise(name, metric, reached, tmp_path):
