@@ -42,7 +42,7 @@ def part_of(plan: Plan, exchange: Exchange, wire_of: WireOf = mesh_wire) -> Part
     """Builds the rule and the mixer of an exchange."""
     agreement = exchange.agreement
     site = Site(
-        wire=wire_of(agreement.axis, plan.axis(agreement.axis).size),
+        wire=_wire(plan, agreement.axis, wire_of),
         tensors=tuple(plan.tensors[place] for place in exchange.leaves),
         adam=adam_of(plan.optimizer),
         forms=tuple(
@@ -58,6 +58,12 @@ def part_of(plan: Plan, exchange: Exchange, wire_of: WireOf = mesh_wire) -> Part
         clause=clause_key(agreement) + fragment,
         memory=f"{agreement.axis}.{exchange.subject}.{agreement.residual}{fragment}",
     )
+
+
+def _wire(plan: Plan, name: str, wire_of: WireOf) -> Wire:
+    sizes = [(axis.name, axis.size) for axis in plan.axes]
+    outer = tuple(sizes[: [axis for axis, _ in sizes].index(name)])
+    return wire_of(name, plan.axis(name).size, outer)._replace(seed=plan.seed)
 
 
 def rule_at(plan: Plan, agreement: Agreement, site: Site) -> Rule:

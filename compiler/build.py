@@ -33,6 +33,7 @@ def build(
         devices: The devices; jax's own where not given. The first ones are used.
 
     Raises:
+        SchemeError: If the scheme speaks of tensors that the model does not have.
         ValueError: If there are fewer devices than the mesh needs, or the batch
             does not divide among them.
     """
@@ -55,6 +56,7 @@ def plan_of(scheme: Scheme, task: Task, batch_shapes: BatchShapes) -> Plan:
     """Makes the plan of a scheme, without any device.
 
     Raises:
+        SchemeError: If the scheme speaks of tensors that the model does not have.
         ValueError: If the batch does not divide among the members.
     """
     members = math.prod(axis.size for axis in scheme.mesh)
@@ -72,8 +74,7 @@ def _shapes(
     scheme: Scheme, task: Task, batch_shapes: BatchShapes, examples: int
 ) -> Shapes:
     """Traces a task whose members get so many examples each."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params = jax.eval_shape(task.init, key)
+    params = _params(task)
     tensors = _tensors(params, task.dims)
     owned = owned_of(scheme, tensors, params)
     optimizer = jax.eval_shape(task.optimizer.init, owned)
@@ -90,6 +91,16 @@ def _shapes(
         batch_bytes=bytes_of(share),
         flops=_flops(task, params, share),
     )
+
+
+def tensors_of(task: Task) -> tuple[TensorSpec, ...]:
+    """Returns the parameters of a task's model, in the tree's order."""
+    return _tensors(_params(task), task.dims)
+
+
+def _params(task: Task) -> Any:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(task.init, key)
 
 
 def _tensors(params: Any, dims: Any) -> tuple[TensorSpec, ...]:

@@ -1,14 +1,15 @@
 """The certificate: the compiled program sends what the plan says, byte for byte."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from diamond.compiler.hlo import Collective, collectives_of
-from diamond.compiler.plan import ITEM_BYTES, LANDING, Exchange, Plan
+from diamond.compiler.plan import ITEM_BYTES, LANDING, Exchange, Message, Pairs, Plan
 from diamond.compiler.variants import Due
 
 Key = tuple[str, str, str, str]
+Hop = tuple[str, str, Pairs]
 
 
 class CertificateError(Exception):
@@ -43,11 +44,14 @@ class Certificate(NamedTuple):
         rows: What they send.
         temporary_bytes: Most bytes that XLA reserves on a device for one step,
             beyond arguments and results; None where the backend does not say.
+        left_out: Exchanges, or turns of them, that no program has, since the run's
+            steps do not reach them; each with the reason.
     """
 
     programs: int
     rows: tuple[Certified, ...]
     temporary_bytes: int | None
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -59,6 +63,7 @@ class Certificate(NamedTuple):
         head = f"certified: {self.programs} compiled {plural} and the plan agree"
         if not self.rows:
             lines = ["  nothing crosses the mesh"]
+        lines += [f"  left out: {each}" for each in self.left_out]
         if self.temporary_bytes is not None:
             lines.append(f"  temporary memory: {self.temporary_bytes:,} bytes a device")
         return "\n".join([head, *lines])
@@ -72,7 +77,8 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
         programs: For each set of exchanges that meet, the compiled step.
 
     Raises:
-        CertificateError: If kind, axis, element type or bytes differ.
+        CertificateError: If kind, axis, element type, bytes or, where members send to
+            one another, the pairs differ.
     """
     axes = {axis.name: axis.size for axis in plan.axes}
     rows: dict[tuple[Key, str], int] = {}
@@ -81,6 +87,7 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
         wanted = _planned(plan, turns)
         found = collectives_of(program.as_text(), axes)
         _compare(wanted, _counted(found), found)
+        _compare_hops(_hops_planned(plan, turns), _hops_found(found))
         notes = {
             each.name: _turn(each, turns.get(each.name)) for each in plan.exchanges
         }
@@ -89,7 +96,28 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
         Certified(key[0] + note, *key[1:], elements, elements * ITEM_BYTES[key[3]])
         for (key, note), elements in rows.items()
     )
-    return Certificate(len(programs), certified, _temporary(programs))
+    unreached = tuple(
+        text for each in plan.exchanges for text in _left(plan, each, programs)
+    )
+    return Certificate(len(programs), certified, _temporary(programs), unreached)
+
+
+def _left(plan: Plan, exchange: Exchange, programs: Iterable[Due]) -> Iterator[str]:
+    """Says what no program has of an exchange."""
+    taken = {turn for due in programs for name, turn in due if name == exchange.name}
+    if not taken:
+        yield f"{exchange.name}, {_unreached(plan, exchange)}"
+        return
+    for turn in dict.fromkeys(exchange.turns):
+        if turn not in taken:
+            yield f"{exchange.name}, turn {turn}, which the run is too short for"
+
+
+def _unreached(plan: Plan, exchange: Exchange) -> str:
+    first, steps = exchange.first_due, f"{plan.steps:,} steps"
+    if first is None:
+        return "which is due at no step of its phase"
+    return f"first due at step {first}, and the run has {steps}"
 
 
 def _turn(exchange: Exchange, turn: int | None) -> str:
@@ -128,6 +156,42 @@ def _compare(
             f"{kind} over {axis}, the compiled program {found[key]}\n"
             + "\n".join(lines)
         )
+
+
+def _hops_planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Hop]:
+    return _hops(
+        (each.name, message)
+        for each in plan.exchanges
+        for message in each.sent(turns.get(each.name, LANDING))
+    )
+
+
+def _hops_found(collectives: Iterable[Collective]) -> Counter[Hop]:
+    return _hops(
+        (each.exchange or "no exchange", message)
+        for each in collectives
+        for message in each.messages
+    )
+
+
+def _hops(messages: Iterable[tuple[str, Message]]) -> Counter[Hop]:
+    """Counts the elements from member to member, by who sends to whom."""
+    hops: Counter[Hop] = Counter()
+    for name, message in messages:
+        if message.kind == "collective-permute":
+            hops[name, message.dtype, message.pairs] += message.elements
+    return hops
+
+
+def _compare_hops(wanted: Counter[Hop], found: Counter[Hop]) -> None:
+    for name, dtype, pairs in sorted(wanted | found):
+        planned, compiled = (each[name, dtype, pairs] for each in (wanted, found))
+        if planned != compiled:
+            hops = ", ".join(f"{source} to {target}" for source, target in pairs)
+            raise CertificateError(
+                f"exchange `{name}`: the plan sends {planned} elements of {dtype} from "
+                f"members {hops}, the compiled program {compiled}"
+            )
 
 
 def _temporary(programs: Mapping[Due, Any]) -> int | None:

@@ -1,9 +1,19 @@
 """Explain: a plan in words and figures, for people."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
 
-from diamond.compiler.plan import ITEM_BYTES, Exchange, MeshAxis, Message, Plan
+from diamond.compiler.plan import (
+    ITEM_BYTES,
+    Agreement,
+    Exchange,
+    MeshAxis,
+    Message,
+    Plan,
+)
 from diamond.dsl.emit import format_term
+from diamond.dsl.vocabulary import OneBit
 
 
 def explain(plan: Plan) -> str:
@@ -63,8 +73,17 @@ def _terms(exchange: Exchange) -> tuple[str, str, str]:
     return (
         format_term(agreement.centralization),
         format_term(agreement.consistency),
-        format_term(agreement.compression),
+        _codec(agreement),
     )
+
+
+def _codec(agreement: Agreement) -> str:
+    """Writes a codec; of 1-bit Adam, whose two stages are one term, also the stage."""
+    codec = agreement.compression
+    if not isinstance(codec, OneBit):
+        return format_term(codec)
+    stage = "plain Adam" if codec.start else "momentum as signs"
+    return f"{format_term(replace(codec, start=OneBit().start))}: {stage}"
 
 
 def _fragment(plan: Plan, exchange: Exchange) -> list[str]:
@@ -80,12 +99,12 @@ def _sent(exchange: Exchange) -> list[str]:
     """Lists the messages of an exchange, turn by turn where turns differ."""
     turns = list(dict.fromkeys(exchange.turns))
     if len(turns) == 1:
-        return [_message(message) for message in exchange.messages]
+        return _messages(exchange.messages)
     lines = []
     for turn in turns:
         often = f"{exchange.turns.count(turn)} of {len(exchange.turns)} exchanges"
         lines.append(f"turn {turn}, {often}:")
-        lines += [f"  {_message(message)}" for message in exchange.sent(turn)]
+        lines += [f"  {line}" for line in _messages(exchange.sent(turn))]
     return lines
 
 
@@ -100,9 +119,18 @@ def _times(exchange: Exchange) -> str:
     return text
 
 
-def _message(message: Message) -> str:
+def _messages(messages: Sequence[Message]) -> list[str]:
+    """Writes messages, those of one kind and size that follow one another on a line."""
+    runs = groupby(messages, key=lambda one: (one.kind, one.dtype, one.elements))
+    return [_message([*same]) for _, same in runs]
+
+
+def _message(same: Sequence[Message]) -> str:
+    message, count = same[0], len(same)
     size = quantity(message.operand_bytes, "B")
-    return f"{message.kind} of {message.dtype}[{message.elements}] ({size})"
+    times, each = (f"{count} x ", " each") if count > 1 else ("", "")
+    text = f"{message.kind} of {message.dtype}[{message.elements}]"
+    return f"{times}{text} ({size}{each})"
 
 
 def _wire(plan: Plan) -> list[list[str]]:

@@ -8,6 +8,7 @@ turn, so that a fragment is spread over the depth of the model.
 from collections.abc import Sequence
 
 from diamond.compiler.plan import TensorSpec
+from diamond.dsl.legality.layers import layer_of
 
 
 def fragments_of(
@@ -25,7 +26,7 @@ def fragments_of(
     """
     if parts == 1:
         return (tuple(range(len(tensors))),)
-    layers = list(dict.fromkeys(_layer(tensor.path) for tensor in tensors))
+    layers = list(dict.fromkeys(layer_of(tensor.path) for tensor in tensors))
     if len(layers) < parts:
         raise ValueError(
             f"`fragments = {parts}`, but the model has {len(layers)} layers to cut it "
@@ -33,13 +34,5 @@ def fragments_of(
         )
     chosen: list[list[int]] = [[] for _ in range(parts)]
     for place, tensor in enumerate(tensors):
-        chosen[layers.index(_layer(tensor.path)) % parts].append(place)
+        chosen[layers.index(layer_of(tensor.path)) % parts].append(place)
     return tuple(tuple(places) for places in chosen)
-
-
-def _layer(path: str) -> str:
-    names = path.split("/")
-    for depth, name in enumerate(names, start=1):
-        if any(letter.isdigit() for letter in name):
-            return "/".join(names[:depth])
-    return names[0]

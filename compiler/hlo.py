@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diamond.compiler.plan import Message
+from diamond.compiler.plan import Message, Pairs
 
 _KINDS = (
     "all-reduce|all-gather|ragged-all-to-all|all-to-all|reduce-scatter"
@@ -38,7 +38,8 @@ class Collective(NamedTuple):
         exchange: Name of the exchange whose scope it was traced in, or None.
         axes: Mesh axes it crosses, outermost first; `part of` them where a group is
             not a whole one, `a loop over` them where it may happen more than once.
-        messages: What one device puts in: one message an element type.
+        messages: What one device puts in: one message an element type; of a permute
+            with the pairs, as places along the axes that it crosses.
         line: The line of HLO.
     """
 
@@ -106,8 +107,9 @@ def _read(line: str, axes: dict[str, int]) -> Collective | None:
     crossed = _axes_crossed(line, axes)
     size = int(np.prod([axes.get(name, 1) for name in crossed], dtype=int))
     kind = match["kind"]
+    pairs = _pairs_along(line, axes, crossed)
     messages = tuple(
-        Message(kind, dtype, elements)  # type: ignore[arg-type]
+        Message(kind, dtype, elements, pairs=pairs)  # type: ignore[arg-type]
         for dtype, elements in _operands(kind, match, size)
     )
     scope = _SCOPE.search(line)
@@ -161,6 +163,23 @@ def _are_alike(line: str, sizes: tuple[int, ...], crossed: set[int]) -> bool:
     others = [size for dim, size in enumerate(sizes) if dim not in crossed]
     alike = len({frozenset(pairs) for pairs in found.values()}) == 1
     return alike and len(found) == int(np.prod(others, dtype=int))
+
+
+def _pairs_along(line: str, axes: dict[str, int], crossed: tuple[str, ...]) -> Pairs:
+    """Returns who sends to whom, as places along the axes that are crossed."""
+    sizes = tuple(axes.values())
+    dims = [dim for dim, name in enumerate(axes) if name in crossed]
+
+    def place(member: int) -> int:
+        where = np.unravel_index(member, sizes)
+        return int(
+            np.ravel_multi_index(
+                [int(where[dim]) for dim in dims], [sizes[dim] for dim in dims]
+            )
+        )
+
+    found = {(place(source), place(target)) for source, target in _pairs(line)}
+    return tuple(sorted(found)) if dims else ()
 
 
 def _pairs(line: str) -> list[tuple[int, ...]]:

@@ -93,9 +93,9 @@ def member_step(
         return task.optimizer.init(whole if server is None else [server.own(leaves)])
 
     values, optimizer = _met(values, x, optimizer, begin, outer)
-    rules = _rebased(values, outer)
+    values = _rebased(values, outer)
     params = jax.tree.unflatten(tree, values.leaves)
-    return Arrays(params, optimizer, rules, values.mixers), loss
+    return Arrays(params, optimizer, values.rules, values.mixers), loss
 
 
 def server_of(parts: Sequence[Part]) -> Server | None:
@@ -148,6 +148,7 @@ def _updated(
     server = _server(serving[0])
     owned = [server.own(leaves)]
     updates, optimizer = task.optimizer.update(gradients, local.optimizer, owned)
+    optimizer = _settled(local.optimizer, optimizer, inner)
     [shard] = optax.apply_updates(owned, updates)
     with jax.named_scope(f"{SCOPE}{serving[0].exchange.name}"):
         pulled = server.pull(jnp.asarray(shard), leaves)
@@ -173,13 +174,17 @@ def _met(
     return values, optimizer
 
 
-def _rebased(values: _Values, outer: Active) -> dict[str, Tree]:
-    rules = dict(values.rules)
-    for part, turn in outer:
+def _rebased(values: _Values, outer: Active) -> _Values:
+    """Tells the rules that met where the copy is, and who was moved after it met."""
+    rules, mixers = dict(values.rules), dict(values.mixers)
+    for place, (part, turn) in enumerate(outer):
+        mine = _taken(values.leaves, part)
         if turn != LANDING:
-            mine = _taken(values.leaves, part)
             rules[part.clause] = part.rule.rebase(mine, rules[part.clause])
-    return rules
+        if any(other.wire.axis != part.wire.axis for other, _ in outer[place:]):
+            rules[part.clause] = part.rule.follow(rules[part.clause])
+            mixers[part.memory] = part.mixer.follow(mine, mixers[part.memory])
+    return values._replace(rules=rules, mixers=mixers)
 
 
 def _server(part: Part) -> Server:

@@ -27,6 +27,8 @@ ITEM_BYTES = {"f64": 8, "f32": 4, "s32": 4, "u32": 4, "u16": 2, "s16": 2} | {
 }
 LANDING = -1
 
+Pairs = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class MeshAxis:
@@ -77,7 +79,8 @@ class Agreement:
             share the rule's state.
         clause_start: First step of that clause.
         residual: Index of the agreement of this axis that the codec's state began
-            with; stages of one codec share it.
+            with; agreements with the same one share it.
+        residual_start: First step of that agreement.
         centralization: Who talks to whom.
         consistency: What is exchanged, and when.
         compression: In what form.
@@ -89,6 +92,7 @@ class Agreement:
     clause: int
     clause_start: int
     residual: int
+    residual_start: int
     centralization: families.Centralization
     consistency: families.Consistency
     compression: families.Compression
@@ -103,12 +107,15 @@ class Message:
         dtype: The element type's name in HLO.
         elements: Elements of the device's operand.
         turn: The turn of the exchange at which it is sent.
+        pairs: Who sends to whom, as places along the axis, in order; of a
+            collective-permute, whose other members send nothing.
     """
 
     kind: Kind
     dtype: str
     elements: int
     turn: int = 0
+    pairs: Pairs = ()
 
     @property
     def operand_bytes(self) -> int:
@@ -183,16 +190,23 @@ class Exchange:
             return None
         since = step - agreed.clause_start - self.offset
         if since >= 0 and since % self.every == 0:
-            return self.turns[self._num_before(step) % len(self.turns)]
+            return self.turns[self._formed(agreed.residual_start, step) % self._cycle]
         lands = self.late and since >= self.late
         return LANDING if lands and (since - self.late) % self.every == 0 else None
+
+    @property
+    def first_due(self) -> int | None:
+        """The first step at which a mean is formed, or None where there is none."""
+        agreed = self.agreement
+        first = agreed.clause_start + self.offset
+        first += max(0, -(-(agreed.start - first) // self.every)) * self.every
+        return None if agreed.stop is not None and first >= agreed.stop else first
 
     def num_due(self, steps: int) -> int:
         """How often a mean is formed in the first `steps` steps."""
         agreed = self.agreement
-        return self._num_before(
-            steps if agreed.stop is None else min(agreed.stop, steps)
-        )
+        stop = steps if agreed.stop is None else min(agreed.stop, steps)
+        return self._formed(agreed.start, max(agreed.start, stop))
 
     def sent(self, turn: int) -> tuple[Message, ...]:
         """Returns the messages of a turn."""
@@ -200,20 +214,24 @@ class Exchange:
 
     def sent_on_average(self, steps: int) -> tuple[tuple[Message, float], ...]:
         """Returns each message with how often a step sends it, over `steps` steps."""
-        due, cycle = self.num_due(steps), len(self.turns)
-        left = self.turns[: due % cycle]
+        agreed, due, cycle = self.agreement, self.num_due(steps), self._cycle
+        before = self._formed(agreed.residual_start, agreed.start) % cycle
+        left = (self.turns * 2)[before : before + due % cycle]
         times = {
             turn: due // cycle * self.turns.count(turn) + left.count(turn)
             for turn in set(self.turns)
         }
         return tuple((each, times[each.turn] / steps) for each in self.messages)
 
-    def _num_before(self, step: int) -> int:
-        """Counts the means of this agreement that are formed before a step."""
-        agreed = self.agreement
-        first = agreed.clause_start + self.offset
-        start = -(-max(0, agreed.start - first) // self.every)
-        return max(0, -(-max(0, step - first) // self.every) - start)
+    @property
+    def _cycle(self) -> int:
+        return len(self.turns)
+
+    def _formed(self, start: int, stop: int) -> int:
+        """Counts the means that are formed at the steps `start <= step < stop`."""
+        first = self.agreement.clause_start + self.offset
+        before, until = (-(-(step - first) // self.every) for step in (start, stop))
+        return until - before
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +263,7 @@ class Plan:
             outwards, then parameters from the innermost axis outwards.
         memory: What a device holds.
         equations: The step in symbols.
+        seed: Seed of what is drawn.
     """
 
     name: str
@@ -262,6 +281,7 @@ class Plan:
     exchanges: tuple[Exchange, ...] = ()
     memory: tuple[Holding, ...] = ()
     equations: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def members(self) -> int:

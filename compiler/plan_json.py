@@ -71,4 +71,4 @@ def _value(name: str, hint: Any, value: Any) -> Any:
         return tuple(
             _node(kind, each) if isinstance(each, dict) else each for each in value
         )
-    return tuple(value)
+    return tuple(tuple(each) if isinstance(each, list) else each for each in value)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from diamond.compiler.plan import Agreement
 from diamond.dsl import vocabulary as words
+from diamond.dsl.legality.kinds import exchanges_gradients
 from diamond.dsl.vocabulary import Phase, Replicas, phases_of
 
 DGC_DENSITIES = (0.25, 0.0625, 0.015625, 0.00390625)
@@ -46,13 +47,14 @@ def agreements_of(block: Replicas) -> tuple[Agreement, ...]:
         {phase.start for phase in (*who, *when)} | {stage.start for stage in form}
     )
     merged: list[Agreement] = []
-    carried: dict[tuple[int, int, int], int] = {}
+    remembers: tuple[Any, ...] | None = None
     for start, stop in zip(starts, [*starts[1:], None], strict=True):
         clause, talks, code = _at(when, start), _at(who, start), _at(form, start)
-        residual = len(merged)
-        if type(form[code].value) in _CARRIED:
-            origin = (clause, talks, form[code].origin)
-            residual = carried.setdefault(origin, residual)
+        memory = _memory(who[talks].value, when[clause], form[code])
+        residual, residual_start = len(merged), start
+        if memory == remembers:
+            residual, residual_start = merged[-1].residual, merged[-1].residual_start
+        remembers = memory
         merged.append(
             Agreement(
                 axis=block.axis,
@@ -61,6 +63,7 @@ def agreements_of(block: Replicas) -> tuple[Agreement, ...]:
                 clause=clause,
                 clause_start=when[clause].start,
                 residual=residual,
+                residual_start=residual_start,
                 centralization=who[talks].value,
                 consistency=when[clause].value,
                 compression=form[code].value,
@@ -117,8 +120,18 @@ _WARM_UPS: dict[type, Callable[[Any], Lengths]] = {
     words.OneBit: _onebit,
     words.Dgc: _dgc,
 }
-# Codecs whose stages share one state.
-_CARRIED = {words.OneBit, words.Dgc}
+
+
+def _memory(who: Any, rule: Phase[Any], stage: Stage) -> tuple[Any, ...]:
+    """Returns what must not change for a codec to go on with what it remembers.
+
+    That is the phase of the schedule that it belongs to, and what is exchanged:
+    gradients are gradients under every rule, while a displacement is that of its rule.
+    How the messages travel does not matter, so long as the same thing is formed.
+    """
+    values = None if exchanges_gradients(who, rule.value) else rule.start
+    made = type(who), getattr(who, "reduce", None)
+    return values, made, stage.origin, type(stage.value)
 
 
 def _at(phases: tuple[Any, ...], step: int) -> int:

@@ -12,8 +12,9 @@ from diamond.dsl.diagnostics import Label
 from diamond.dsl.recipes import preset_meant, recipe
 from diamond.dsl.source import Span
 from diamond.dsl.suggest import OTHER_WORDS, did_you_mean, listed, shorten
+from diamond.dsl.unparse import text_of
 from diamond.dsl.vocabulary.blocks import BLOCKS
-from diamond.dsl.vocabulary.fields import Field, field_of, why_no_name
+from diamond.dsl.vocabulary.fields import Field, field_of, fields_of, why_no_name
 from diamond.dsl.vocabulary.optimizers import OPTIMIZERS
 from diamond.dsl.vocabulary.tables import FAMILIES, row_of
 
@@ -90,11 +91,26 @@ def unknown_term(
         name.span,
         expected=listed(built_words(family)) or None,
         help=recipe(name.text, family, given)
+        or _argument_of(name.text, family, given)
         or preset_meant(name.text, family)
         or did_you_mean(name.text, [*words, *ctx.defined])
         or _elsewhere(name.text, family)
         or preset_meant(name.text, family, near=True),
     )
+
+
+def _argument_of(
+    word: str, family: str, given: Sequence[syntax.NamedValue]
+) -> str | None:
+    """Says how a word is written that is an argument's of the family's only member."""
+    if len(FAMILIES[family]) != 1:
+        return None
+    [row] = FAMILIES[family]
+    for field in fields_of(row.term):
+        if word in field.meaning.choices:
+            others = "".join(f", {o.name.text} = {text_of(o.value)}" for o in given)
+            return f"write `{row.name}({field.name} = {word}{others})`"
+    return None
 
 
 def used_too_early(name: syntax.Name, ctx: Context) -> Hole:

@@ -61,7 +61,7 @@ def check(
     for finding in islice(findings(scheme), MOST_FOUND):
         known = finding.code in JUDGED or _leans_on_hole(finding, ctx.holes)
         if not (known or (finding.code == NOTHING and _has_blocks(file))):
-            ctx.found.append(_placed(finding, ctx.places))
+            ctx.found.append(placed(finding, ctx.places))
     found = _sorted(ctx.found)
     failed = any(one.severity == "error" for one in found)
     return (None if failed else scheme), found
@@ -175,7 +175,15 @@ def _overlap(one: Path, other: Path) -> bool:
     return one[:shared] == other[:shared]
 
 
-def _placed(finding: Finding, places: dict[Path, Span]) -> Diagnostic:
+def places_of(file: syntax.File) -> dict[Path, Span]:
+    """Returns where each part of a scheme was written, of a file without errors."""
+    ctx = Context()
+    _read(file, Parts(), ctx)
+    return ctx.places
+
+
+def placed(finding: Finding, places: dict[Path, Span]) -> Diagnostic:
+    """Returns a finding as a diagnostic at the places of its parts."""
     labels = [(_place(path, places), message) for path, message in finding.labels]
     known = [Label(span, message) for span, message in labels if span]
     span = _place(finding.path, places)

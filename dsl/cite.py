@@ -7,16 +7,17 @@ from diamond.dsl.legality.finding import CLAUSES
 from diamond.dsl.legality.timeline import Part, outermost_first, parts_of, segments
 from diamond.dsl.vocabulary.centralization import AllReduce, Gossip
 from diamond.dsl.vocabulary.compression import NoCompression
-from diamond.dsl.vocabulary.consistency import Local, Synchronous
+from diamond.dsl.vocabulary.consistency import Average, Local, Synchronous
 from diamond.dsl.vocabulary.fields import fields_of
 from diamond.dsl.vocabulary.references import Reference, reference
 from diamond.dsl.vocabulary.scheme import Replicas, Scheme
 from diamond.dsl.vocabulary.tables import FAMILIES
 
 DATA_PARALLEL = "li2020pytorch"
+FEDERATED = "mcmahan2017communication"
 COMPRESSED_GOSSIP = "koloskova2019decentralized"
 POST_LOCAL = "lin2020dont"
-ACCENTS = {"é": r"{\'e}"}
+ACCENTS = {"é": r"{\'e}", "ü": r"{\"u}"}
 WIDEST = len("archiveprefix")
 
 
@@ -64,10 +65,17 @@ def _of_pairs(replicas: Replicas) -> Iterator[str]:
         center, rule, codec = (part.term for part in segment.parts)
         if isinstance(center, AllReduce) and isinstance(rule, Synchronous):
             yield DATA_PARALLEL
+        if isinstance(center, AllReduce) and _averages(rule):
+            yield FEDERATED
         if isinstance(center, Gossip) and not isinstance(codec, NoCompression):
             yield COMPRESSED_GOSSIP
     if any(_turns_local(*pair) for pair in pairwise(parts_of(replicas, "consistency"))):
         yield POST_LOCAL
+
+
+def _averages(rule: object) -> bool:
+    """Whether copies train alone and are averaged: federated averaging."""
+    return isinstance(rule, Local) and isinstance(rule.outer, Average)
 
 
 def _turns_local(before: Part, after: Part) -> bool:

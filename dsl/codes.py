@@ -340,14 +340,16 @@ CODES = (
     Code(
         "D062",
         "copies never meet",
-        "A warning: the period of an axis is longer than the run, or what the copies "
-        "agree on is merged into none of them.",
+        "A warning: the period of an axis is longer than the run, a part of the model "
+        "first lands after the run's end, or what the copies agree on is merged into "
+        "none of them.",
     ),
     Code(
         "D063",
         "copies end apart",
         "A warning: the run is no multiple of the period, so the last steps are never "
-        "exchanged.",
+        "exchanged. Of a model that is exchanged in parts or late, the run ends "
+        "between two landings, or while a part is on its way.",
     ),
     Code(
         "D064",
@@ -394,7 +396,8 @@ CODES = (
         "D080",
         "optimizer does not fit",
         "A parameter server cuts all parameters into equal parts, so that its "
-        "optimizer must treat each value by itself; 1-bit Adam needs Adam.",
+        "optimizer must treat each value by itself; 1-bit Adam needs Adam, as its "
+        "paper has it.",
     ),
     Code(
         "D081",
@@ -429,5 +432,18 @@ CODES = (
         "D086",
         "include in the wrong place",
         "What a block includes stands before the settings that override it.",
+    ),
+    Code(
+        "D087",
+        "more fragments than layers",
+        "A model is cut into fragments at its layers, and a layer goes to one fragment "
+        "as a whole. Of a model from Python this is known once it is compiled.",
+    ),
+    Code(
+        "D088",
+        "pattern that matches no tensor",
+        "`exclude` names tensors that are not there. Their names are known once the "
+        "model is made, so that `explain`, `compile` and `run` find this, and `check` "
+        "does not.",
     ),
 )

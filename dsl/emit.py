@@ -1,5 +1,6 @@
 """Writing schemes and terms as canonical text, and reading terms back."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING
 from typing import Any
 
@@ -18,10 +19,15 @@ from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Call
 
 
-def emit(scheme: Scheme) -> str:
+def emit(scheme: Scheme, *, in_full: bool = False) -> str:
     """Writes a scheme as `fmt` would leave it; the text loads back equal.
 
-    Arguments at their defaults are left out.
+    Args:
+        scheme: The scheme.
+        in_full: Whether arguments at their defaults are written too. Those that are
+            nothing where not given (`shards`, `evaluate`) have no word and are left
+            out. The text then loads back with an optimizer that has all of its
+            arguments, and is equal otherwise.
 
     Example:
         >>> from diamond.dsl.vocabulary import Axis
@@ -37,18 +43,20 @@ def emit(scheme: Scheme) -> str:
     for word in ("model", "data"):
         term = getattr(scheme, word)
         if term is not None:
-            blocks.append(_block(f"{word} {word_of(term)}", _settings(term)))
-    if scheme.train != Train():
-        blocks.append(_block("train", _settings(scheme.train)))
+            blocks.append(_block(f"{word} {word_of(term)}", _settings(term, in_full)))
+    if in_full or scheme.train != Train():
+        blocks.append(_block("train", _settings(scheme.train, in_full)))
     if scheme.hardware:
-        blocks.append(_block("hardware", [_link(link) for link in scheme.hardware]))
+        links = [_link(link, in_full) for link in scheme.hardware]
+        blocks.append(_block("hardware", links))
     if scheme.mesh:
         blocks.append(_block("mesh", [f"{a.name} = {a.size}" for a in scheme.mesh]))
     if scheme.parallelism:
         laid = [f"{format_term(p.strategy)} over {p.axis}" for p in scheme.parallelism]
         blocks.append(_block("parallelism", laid))
     for replicas in scheme.replicas:
-        blocks.append(_block(f"replicas over {replicas.axis}", _settings(replicas)))
+        settings = _settings(replicas, in_full)
+        blocks.append(_block(f"replicas over {replicas.axis}", settings))
     return format_text(Source(scheme.name, "\n".join(blocks)))
 
 
@@ -59,29 +67,32 @@ def _block(head: str, statements: list[str]) -> str:
     return f"{head} {{\n{body}}}\n"
 
 
-def _settings(term: object) -> list[str]:
-    return [f"{name} = {text}" for name, text in _given(term) if name != "axis"]
+def _settings(term: object, in_full: bool) -> list[str]:
+    given = _given(term, in_full)
+    return [f"{name} = {text}" for name, text in given if name != "axis"]
 
 
-def _given(term: object) -> list[tuple[str, str]]:
-    """Returns the arguments of a term that differ from their defaults, as text."""
+def _given(term: object, in_full: bool) -> list[tuple[str, str]]:
+    """Returns the arguments of a term that differ from their defaults, or all."""
     given = []
     for field in fields_of(type(term)):
         value = getattr(term, field.name)
-        if value != field.default:
-            given.append((field.name, format_value(value, field)))
+        if value != field.default or (in_full and value is not None):
+            given.append((field.name, format_value(value, field, in_full)))
     return given
 
 
-def _link(link: Link) -> str:
+def _link(link: Link, in_full: bool) -> str:
     bandwidth = units.written(link.bandwidth, "bits_per_second")
     latency = units.written(link.latency, "seconds")
-    tail = f", {latency}" if link.latency else ""
+    tail = f", {latency}" if link.latency or in_full else ""
     return f"link {link.axis} = {bandwidth}{tail}"
 
 
-def format_value(value: object, field: Field) -> str:
+def format_value(value: object, field: Field, in_full: bool = False) -> str:
     """Writes the value of an argument; words that are one of a few have no quotes.
+
+    With `in_full`, a term has the arguments that are at their defaults, too.
 
     Example:
         >>> from diamond.dsl.vocabulary import Cast
@@ -90,17 +101,19 @@ def format_value(value: object, field: Field) -> str:
     """
     if isinstance(value, str):
         return value if field.meaning.choices else _quoted(value)
-    return format_term(value)
+    return format_term(value, in_full)
 
 
 def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def format_term(term: object) -> str:
+def format_term(term: object, in_full: bool = False) -> str:
     """Writes a term, a schedule of terms, an optimizer, or a plain value.
 
-    Arguments at their defaults are left out.
+    Args:
+        term: The term.
+        in_full: Whether arguments at their defaults are written too.
 
     Example:
         >>> from diamond.dsl.vocabulary import Local, Nesterov
@@ -117,16 +130,29 @@ def format_term(term: object) -> str:
         case str():
             return _quoted(term)
         case tuple():
-            return f"[{', '.join(format_term(item) for item in term)}]"
+            return f"[{', '.join(format_term(item, in_full) for item in term)}]"
         case Auto():
             return "auto"
         case Scheduled(phases):
-            return ", then ".join(_phase(value, length) for value, length in phases)
-        case Call(name, arguments):
-            given = [(_word(name, one), format_term(value)) for one, value in arguments]
+            return ", then ".join(_phase(*phase, in_full) for phase in phases)
+        case Call(name):
+            given = [
+                (_word(name, one), format_term(value, in_full))
+                for one, value in _arguments(term, in_full)
+            ]
             return _call(name, given)
         case _:
-            return _call(word_of(term), _given(term))
+            return _call(word_of(term), _given(term, in_full))
+
+
+def _arguments(call: Call, in_full: bool) -> Sequence[tuple[str, object]]:
+    """Returns the arguments of an optimizer or a schedule, with optax's defaults."""
+    signature = signature_of(call.name)
+    if not in_full or signature is None:
+        return call.arguments
+    defaults = {one.name: one.default for one in signature.parameters}
+    given = {**defaults, **dict(call.arguments)}
+    return [(name, value) for name, value in given.items() if value is not None]
 
 
 def _word(call: str, argument: str) -> str:
@@ -136,8 +162,8 @@ def _word(call: str, argument: str) -> str:
     return parameter.word if parameter else argument
 
 
-def _phase(value: object, length: int | None) -> str:
-    text = format_term(value)
+def _phase(value: object, length: int | None, in_full: bool) -> str:
+    text = format_term(value, in_full)
     return text if length is None else f"{text} for {length} steps"
 
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 
 from diamond.dsl.argument_names import named
-from diamond.dsl.checker import check
+from diamond.dsl.checker import check, placed, places_of
 from diamond.dsl.diagnostics import Diagnostic, SchemeError
-from diamond.dsl.legality import legality
+from diamond.dsl.legality import Refusal, legality
 from diamond.dsl.overrides import Sources, override
 from diamond.dsl.parser import parse
 from diamond.dsl.reading import read_source
@@ -83,6 +83,26 @@ def diagnose(
     found = tuple(one for one in found if not _is_cut_short(one, sources))
     everything = [sources.home(one) for one in _by_place((*problems, *found))]
     return (None if problems else scheme), tuple(everything)
+
+
+def located(
+    refusal: Refusal, source: Source, overrides: Sequence[str] = ()
+) -> SchemeError:
+    """Gives what was found in a scheme later on its places in the scheme's source.
+
+    Args:
+        refusal: What only the model's tensors show to be wrong.
+        source: What the scheme was loaded from, without an error.
+        overrides: What it was loaded with.
+    """
+    file, _ = parse(source)
+    assert file is not None, "the source was read before"
+    sources = Sources(source)
+    if overrides:
+        file, sources, _ = override(file, source, overrides)
+    places = places_of(file)
+    found = (sources.home(placed(finding, places)) for finding in refusal.findings)
+    return SchemeError(tuple(found), source)
 
 
 def _is_cut_short(one: Diagnostic, sources: Sources) -> bool:

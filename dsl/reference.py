@@ -30,7 +30,11 @@ PLACES = {
     "centralization": ("Centralization", "`centralization` of `replicas`."),
     "consistency": ("Consistency", "`consistency` of `replicas`."),
     "outer": ("Outer steps", "`outer` of `local`."),
-    "delays": ("Laws of delays", "`delays` of `stale_synchronous`."),
+    "delays": (
+        "Laws of delays",
+        "`delays` of `stale_synchronous` and of `asynchronous`: "
+        "`delays = delays(law = uniform, mean = 2)`.",
+    ),
     "compression": ("Compression", "`compression` of `replicas`."),
     "strategy": ("Strategies", "Over an axis, in the block `parallelism`."),
     "redundancy": ("Redundancy", "`redundancy` of `replicas`."),

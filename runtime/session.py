@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diamond.compiler.build import build, plan_of
+from diamond.compiler.build import build, plan_of, tensors_of
 from diamond.compiler.certify import Certificate, CertificateError
+from diamond.compiler.passes.pipeline import verify_tensors
 from diamond.compiler.plan import Plan
 from diamond.compiler.plan_text import print_plan
 from diamond.compiler.program import Program
@@ -83,6 +84,7 @@ class Session:
         """Returns what takes the steps: `mesh` or `reference`."""
         if name == "mesh":
             return self.program
+        verify_tensors(self.scheme, tensors_of(self.task))
         with _refusals():
             return ReferenceEngine(self.scheme, self.task)
 

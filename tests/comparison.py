@@ -58,7 +58,7 @@ def shadow(pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float) -> Co
         least = LEAST_SCALE * max(map(_largest, jax.tree.leaves(expected.params)))
         for distance in _distances(state[1:], expected[1:], least):
             entries += distance.size
-            beyond += int((distance > tolerance).sum())
+            beyond += int((~(distance <= tolerance)).sum())
     return Count(entries, beyond)
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diamond.compiler.agreements import Part, part_of, parts_of
-from diamond.compiler.exchange.wire import Tape, Wire
+from diamond.compiler.exchange.wire import Outer, Tape, Wire
 from diamond.compiler.program import Program
 from diamond.compiler.state import State, layout_of
 from diamond.runtime.engines.reference import ReferenceEngine, ReferenceState
@@ -91,7 +91,7 @@ def _place(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Pl
         fresh=None,
         step=reference.step,
         clause=clause,
-        clause_ends=[c.start for c in axis.clauses if c.start > clause.start][:1],
+        memory_ends=[c.start for c in axis.clauses if c.memory > clause.memory][:1],
         rule_ends=[c.start for c in axis.clauses if c.rule > clause.rule][:1],
         fragment=part.exchange.fragment,
         values=[values[place] for place in part.exchange.leaves],
@@ -118,9 +118,9 @@ def _rule(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Any
 def _mixer(pair: Pair, part: Part, reference: ReferenceState, member: int) -> Any:
     place = _place(pair, part, reference, member)
     fresh = jax.eval_shape(part.mixer.init, place.values)
-    axis, clause = _axis(pair, part), place.clause.index
-    kept = reference.codecs[axis][clause][part.exchange.fragment][member]
-    pushed = reference.push_sums[axis][clause][member]
+    axis, clause = _axis(pair, part), place.clause
+    kept = reference.codecs[axis][clause.memory][part.exchange.fragment][member]
+    pushed = reference.push_sums[axis][clause.index][member]
     return CODECS[type(fresh)](kept, place._replace(fresh=fresh, pushed=pushed))
 
 
@@ -149,8 +149,8 @@ def _sharding(pair: Pair, part: Part, member: int) -> Callable[[list[Any]], Any]
     where = np.unravel_index(member, sizes)
     place = int(where[names.index(part.exchange.agreement.axis)])
 
-    def wire_of(axis: str, size: int) -> Wire:
-        return Tape().wire(axis, size)._replace(place=lambda: jnp.int32(place))
+    def wire_of(axis: str, size: int, outer: Outer) -> Wire:
+        return Tape().wire(axis, size, outer)._replace(place=lambda: jnp.int32(place))
 
     server = part_of(pair.program.plan, part.exchange, wire_of).mixer.server
 

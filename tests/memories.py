@@ -24,6 +24,7 @@ from diamond.compiler.exchange.consistency.local import LocalState
 from diamond.compiler.exchange.consistency.pipelined import Queue
 from diamond.compiler.exchange.consistency.stale_synchronous import Pending
 from diamond.compiler.exchange.consistency.streaming import StreamingState
+from diamond.compiler.exchange.dense import Speeds
 from diamond.compiler.exchange.versions import Versions
 
 
@@ -34,7 +35,7 @@ class Place(NamedTuple):
         fresh: The program's first state, as shapes.
         step: Steps done.
         clause: The reference's clause.
-        clause_ends: The step after its last one, if it ends.
+        memory_ends: The step after its memory's last one, if that ends.
         rule_ends: The step after its rule's last one, if that ends.
         fragment: Number of the fragment.
         values: The member's parameters, the part's leaves.
@@ -46,7 +47,7 @@ class Place(NamedTuple):
     fresh: Any
     step: int
     clause: Any
-    clause_ends: list[int]
+    memory_ends: list[int]
     rule_ends: list[int]
     fragment: int
     values: list[Any]
@@ -62,9 +63,9 @@ class Place(NamedTuple):
 
     @property
     def uses(self) -> int:
-        """Exchanges of the phase so far."""
-        until = min([self.step, *self.clause_ends])
-        if until <= self.clause.start:
+        """Exchanges so far since the memory began."""
+        until = min([self.step, *self.memory_ends])
+        if until <= self.clause.memory_start:
             return 0
         return int(self.clause.count(until, self.fragment))
 
@@ -116,6 +117,13 @@ def _versions(kept: Any, place: Place) -> Versions:
     return Versions(np.int32(place.clock), stacked)
 
 
+def _elastic(kept: Any, place: Place) -> ElasticState:
+    fresh = place.fresh.is_left
+    return ElasticState(
+        place.cut(kept.centre), None if fresh is None else np.asarray(kept.is_old)
+    )
+
+
 def _feedback(kept: Any, place: Place) -> Feedback:
     fresh = place.fresh
     return Feedback(
@@ -162,9 +170,20 @@ def _randomk(kept: Any, place: Place) -> RandomKState:
 
 
 def _dgc(kept: Any, place: Place) -> DgcState:
-    del place
-    momentum = [None if each is None else each.momentum for each in kept]
-    return DgcState(momentum, [None if each is None else each.total for each in kept])
+    like = place.fresh.momentum
+    coded = [
+        (None, None) if leaf is None else (each.momentum, each.total)
+        for each, leaf in zip(kept, like, strict=True)
+    ]
+    return DgcState(*map(list, zip(*coded, strict=True)))
+
+
+def _speeds(kept: Any, place: Place) -> Speeds:
+    fresh = place.fresh
+    pairs = zip(kept, fresh.dense, strict=True)
+    dense = [None if leaf is None else each.momentum for each, leaf in pairs]
+    inner = place._replace(fresh=fresh.coded)
+    return Speeds(dense, CODECS[type(fresh.coded)](kept, inner))
 
 
 def _powersgd(kept: Any, place: Place) -> PowerSgdState:
@@ -201,7 +220,7 @@ RULES: dict[type, Callable[[Any, Place], Any]] = {
     Queue: _queue,
     Pending: _pending,
     Versions: _versions,
-    ElasticState: lambda kept, place: ElasticState(place.cut(kept.centre)),
+    ElasticState: _elastic,
 }
 CODECS: dict[type, Callable[[Any, Place], Any]] = {
     tuple: _nothing,
@@ -211,6 +230,7 @@ CODECS: dict[type, Callable[[Any, Place], Any]] = {
     TopKState: _topk,
     RandomKState: _randomk,
     DgcState: _dgc,
+    Speeds: _speeds,
     PowerSgdState: _powersgd,
     GradiveqState: _gradiveq,
     TernaryState: _ternary,

@@ -48,6 +48,7 @@ from diamond.dsl.vocabulary import (
     Ternary,
     TopK,
     Train,
+    phases_of,
 )
 
 STEPS = 20
@@ -109,6 +110,60 @@ CODECS: tuple[Any, ...] = (
 )
 
 
+# Rule, centralization and codec of each axis of so many members, outermost first: for
+# tensors larger than a block, whose last block is filled in part.
+_LARGER: tuple[tuple[tuple[int, ...], tuple[tuple[Any, Any, Any], ...]], ...] = (
+    ((4,), ((Synchronous(), AllReduce(), Sign()),)),
+    ((3,), ((Synchronous(), AllReduce(), Sign(block=256)),)),
+    ((2,), ((Local(every=4), AllReduce(), Sign(block=128)),)),
+    ((4,), ((Synchronous(), ParameterServer(), Sign(block=256)),)),
+    (
+        (3,),
+        (
+            (
+                Synchronous(),
+                ParameterServer(shards=2),
+                Scheduled(((Sign(block=96), 7), (Sign(block=256), None))),
+            ),
+        ),
+    ),
+    (
+        (4,),
+        (
+            (
+                Synchronous(),
+                Scheduled(((AllReduce(algorithm="two_phase"), 8), (AllReduce(), None))),
+                OneBit(start=5),
+            ),
+        ),
+    ),
+    (
+        (2, 3),
+        (
+            (Synchronous(), ParameterServer(), Int8(block=8)),
+            (Synchronous(), AllReduce(), OneBit(start=5)),
+        ),
+    ),
+    (
+        (3, 2),
+        (
+            (Synchronous(), AllReduce(), OneBit(start=5)),
+            (Synchronous(), AllReduce(), OneBit(start=8)),
+        ),
+    ),
+    (
+        (2, 2),
+        (
+            (Local(every=4, outer=Nesterov()), AllReduce(), Int8()),
+            (Synchronous(), AllReduce(), OneBit(start=5)),
+        ),
+    ),
+    ((4,), ((Synchronous(), AllReduce(), PowerSgd(rank=2, start=3)),)),
+    ((2,), ((Local(every=4), AllReduce(), PowerSgd(rank=1)),)),
+    ((4,), ((Synchronous(), AllReduce(), Dgc(density=0.01)),)),
+    ((4,), ((Synchronous(), AllReduce(), Gradiveq(slice=50, keep=4, every=4)),)),
+)
+
 # Sizes of up to three axes, over 8 devices at most.
 GRIDS = tuple(
     sizes
@@ -165,6 +220,22 @@ def two_axes(precision: str = "fp32") -> Sorted:
     )
 
 
+def chosen_pairs(precision: str = "fp32") -> tuple[Scheme, ...]:
+    """Returns every eighth pair of axes, and the few that have `onebit`."""
+    accepted = two_axes(precision).accepted
+    return tuple(
+        scheme
+        for place, scheme in enumerate(accepted)
+        if place % 8 == 0 or has_onebit(scheme)
+    )
+
+
+def has_onebit(scheme: Scheme) -> bool:
+    """Whether 1-bit Adam is among a scheme's codecs."""
+    phases = [p for block in scheme.replicas for p in phases_of(block.compression)]
+    return any(isinstance(phase.value, OneBit) for phase in phases)
+
+
 def drawn(num: int, precision: str = "fp32", seed: int = 0) -> tuple[Scheme, ...]:
     """Draws legal schemes: 1 to 3 axes of 1 to 8 members, some of them scheduled."""
     rng = random.Random(seed)
@@ -190,11 +261,19 @@ def star(precision: str = "fp32") -> tuple[Scheme, ...]:
     )
 
 
+def larger_than_a_block(precision: str = "fp32") -> tuple[Scheme, ...]:
+    """Returns schemes for a task with a tensor of three dims and many values."""
+    made = [scheme_of(sizes, choices, precision) for sizes, choices in _LARGER]
+    sorted_out = sort(made)
+    assert len(sorted_out.accepted) == len(made), sorted_out
+    return sorted_out.accepted
+
+
 def _drawn_choice(rng: random.Random) -> tuple[Any, Any, Any]:
     """Draws a choice of each kind; each is the default half of the time."""
     return (
         _scheduled(rng, RULES, 4),
-        rng.choice((CENTRALIZATIONS[0], rng.choice(CENTRALIZATIONS))),
+        _scheduled(rng, CENTRALIZATIONS, 1),
         _scheduled(rng, CODECS, 1),
     )
 

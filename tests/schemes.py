@@ -1,7 +1,8 @@
 """Schemes to test with: strategies that draw legal ones, and a fixed catalogue.
 
-Also a task so small that its programs compile at once, with leaves whose sizes (30,
-5, 15 and 3) are no multiples of any block.
+Also two tasks so small that their programs compile at once: one with leaves whose sizes
+(30, 5, 15 and 3) are no multiples of any block, and one with a kernel of three dims and
+1200 values, which is more than a block of any codec.
 """
 
 import functools
@@ -301,6 +302,37 @@ def tiny_task(precision: str = "fp32", optimizer: Call = OPTIMIZERS[0]) -> Task:
     )
 
 
+@functools.cache
+def wide_task(precision: str = "fp32", optimizer: Call = OPTIMIZERS[0]) -> Task:
+    """Returns a convolution of 3 places, 20 -> 20, between two dense layers."""
+    dtype = np.dtype(np.float64 if precision == "fp64" else np.float32)
+
+    def init(key: jax.Array) -> Any:
+        first, second, third = jax.random.split(key, 3)
+        kernel = jax.random.normal(second, (3, 20, 20), dtype) / 8
+        return {
+            "conv": {"w": kernel, "b": jnp.zeros(20, dtype)},
+            "embed": _dense(first, 1, 20, dtype),
+            "out": _dense(third, 20, 3, dtype),
+        }
+
+    return Task(
+        init=init,
+        loss=lambda params, batch: jnp.mean(_wide_errors(params, batch)),
+        measure=lambda params, batch: {
+            "loss": jnp.mean(_wide_errors(params, batch), axis=1)
+        },
+        report=dict,
+        optimizer=optax_of(optimizer),
+        dims={name: {"w": (), "b": ()} for name in ("conv", "embed", "out")},
+    )
+
+
+def wide_task_of(scheme: Scheme) -> Task:
+    """Returns the wide task with a scheme's precision and optimizer."""
+    return wide_task(scheme.train.precision, scheme.train.optimizer)
+
+
 def task_of(scheme: Scheme) -> Task:
     """Returns the tiny task with a scheme's precision and optimizer."""
     return tiny_task(scheme.train.precision, scheme.train.optimizer)
@@ -335,3 +367,12 @@ def _squared_errors(params: Any, batch: Any) -> jax.Array:
     x, y = (batch[name].astype(hidden["w"].dtype) for name in ("x", "y"))
     h = jnp.tanh(x @ hidden["w"] + hidden["b"])
     return (h @ out["w"] + out["b"] - y) ** 2
+
+
+def _wide_errors(params: Any, batch: Any) -> jax.Array:
+    embed, conv, out = params["embed"], params["conv"], params["out"]
+    x, y = (batch[name].astype(conv["w"].dtype) for name in ("x", "y"))
+    places = jnp.tanh(x[:, :, None] * embed["w"][0] + embed["b"])
+    seen = jnp.stack([places[:, k : k + 4] for k in range(3)], axis=2)
+    h = jnp.tanh(jnp.einsum("bpki,kio->bpo", seen, conv["w"]) + conv["b"])
+    return (h.mean(axis=1) @ out["w"] + out["b"] - y) ** 2

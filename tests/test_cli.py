@@ -259,6 +259,7 @@ def test_a_scheme_that_is_printed_loads_back(call, scheme, tmp_path):
     arguments = ("--emit", "scheme", "--set", "train.steps=7")
     _, out, _ = call("compile", scheme, *arguments)
     assert "steps = 7" in " ".join(out.split())
+    assert "int8(block = 64, feedback = true, exclude = [])" in out
     again = tmp_path / "again.diamond"
     again.write_text(out)
     assert call("compile", again, "--emit", "scheme")[1] == out

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax
 
+import diamond
+
 PAGE = Path("docs/python.md").read_text(encoding="utf-8")
 CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
@@ -18,6 +20,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path, capsys) -> None:
     assert "accuracy" in printed
     assert "certified: 2 compiled programs" in printed
     assert set(names["weights"]) == {"stages", "hidden", "head"}
+    assert names["diloco"].replicas[0].consistency.outer == diamond.Nesterov()
     assert jax.tree.leaves(names["state"])
     compile(sketch, "docs/python.md", "exec")
 

@@ -44,6 +44,32 @@ def bucket_of(
     return Bucket(shapes, block, padded(leaves, block * chunks))
 
 
+def counts_of(bucket: Bucket, block: int) -> jax.Array | None:
+    """Returns how many values each block holds, `int32[elements / block]`.
+
+    Blocks of padding alone count as full. None where all are full.
+
+    Args:
+        bucket: The layout.
+        block: Values a block, of which the layout's is a multiple.
+
+    Example:
+        >>> counts_of(bucket_of(((3,), (2, 5)), block=4), 4)
+        Array([3, 4, 4, 2], dtype=int32)
+    """
+    places, counts, start = [], [], 0
+    for shape in bucket.shapes:
+        full, rest = divmod(math.prod(shape), block)
+        if rest:
+            places.append(start + full)
+            counts.append(rest)
+        start += padded(math.prod(shape), bucket.block) // block
+    if not places:
+        return None
+    whole = jnp.full(bucket.elements // block, block, jnp.int32)
+    return whole.at[jnp.array(places)].set(jnp.array(counts, jnp.int32))
+
+
 def pack(tree: Any, bucket: Bucket) -> jax.Array:
     """Returns a tree's leaves as one vector `[bucket.elements]`."""
     parts, length = [], 0

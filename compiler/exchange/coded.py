@@ -28,9 +28,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.bucket import Bucket, bucket_of, pack, shapes_of, unpack
+from diamond.compiler.exchange.bucket import (
+    Bucket,
+    bucket_of,
+    counts_of,
+    pack,
+    shapes_of,
+    unpack,
+)
 from diamond.compiler.exchange.contract import Codec, Compressor, Leaves
-from diamond.compiler.exchange.noise import key_of
+from diamond.compiler.exchange.noise import Stream, key_of
 from diamond.compiler.exchange.wire import Wire
 from diamond.compiler.plan import Route
 
@@ -81,20 +88,34 @@ def coded(codec: Codec, size: int) -> Compressor:
     ) -> tuple[Leaves, Feedback]:
         del turn
         bucket, dtype = lay(values), dtype_of(values)
-        payload, worker = sent(pack(values, bucket), state, codec, wire)
+        counts = counts_for(codec, bucket)
+        whole = fitted(codec, counts)
+        payload, worker = sent(pack(values, bucket), state, whole, wire)
         if chosen == "gather":
             everyone = jax.tree.map(wire.gather, payload)
-            vector, server = mean_of_decoded(everyone, size, codec, dtype), None
+            vector, server = mean_of_decoded(everyone, size, whole, dtype), None
         else:
             mine = swapped(payload, wire)
-            part = mean_of_decoded(mine, size, codec, dtype)
-            vector, server = _answered(part, state, codec, wire)
+            rows = None if counts is None else counts.reshape(size, -1)
+            own = fitted(codec, None if rows is None else rows[wire.place()])
+            part = mean_of_decoded(mine, size, own, dtype)
+            vector, server = _answered(part, state, codec, own, wire)
         return unpack(vector, bucket, values), Feedback(
             worker, server, after(state.uses)
         )
 
     equations = _equations(codec, chosen)
     return Compressor(init, mean, equations, chosen, reason, skips=codec.skips)
+
+
+def counts_for(codec: Codec, bucket: Bucket) -> jax.Array | None:
+    """Returns how many values a codec's blocks hold; None where it does not matter."""
+    return counts_of(bucket, codec.block) if codec.within else None
+
+
+def fitted(codec: Codec, counts: jax.Array | None) -> Codec:
+    """Returns a codec for blocks that hold so many values; all, where None."""
+    return codec if codec.within is None or counts is None else codec.within(counts)
 
 
 def dtype_of(values: Leaves) -> Any:
@@ -183,15 +204,23 @@ def key_at(uses: jax.Array | None, wire: Wire, offset: int = 0) -> jax.Array:
     """Returns this member's key of an exchange; some key for codecs that draw not."""
     if uses is None:
         return jnp.zeros((), jnp.uint32)
-    return key_of(wire.seed, uses, wire.place() + offset)
+    return key_of(wire.stream(Stream.ROUNDING), uses, wire.place() + offset)
 
 
 def _answered(
-    part: jax.Array, state: Feedback, codec: Codec, wire: Wire
+    part: jax.Array, state: Feedback, codec: Codec, own: Codec, wire: Wire
 ) -> tuple[jax.Array, jax.Array | None]:
-    """Encodes the chunk that this member averaged; returns everyone's, end to end."""
+    """Encodes the chunk that this member averaged; returns everyone's, end to end.
+
+    Args:
+        part: The chunk.
+        state: Whose server owes something.
+        codec: What decodes all chunks; of padding it may make anything.
+        own: The same, fitted to this member's chunk.
+        wire: The axis.
+    """
     key = key_at(state.uses, wire, wire.size)
-    answer, server = encoded(part, state.server, codec, key)
+    answer, server = encoded(part, state.server, own, key)
 
     def join(array: jax.Array) -> Any:
         return wire.gather(array).reshape(-1, *array.shape[1:])

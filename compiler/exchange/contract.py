@@ -11,6 +11,7 @@ Some algorithms take turns (a gossip that has another partner at each exchange):
 is a number that is known when the program is traced.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -27,15 +28,30 @@ Shape = tuple[int, ...]
 Keeping = Literal["keep", "average", "reset"]
 
 
-def skips_none(shape: Shape) -> bool:
+def skips_none(shape: Shape) -> str:
     """Skips no leaf."""
     del shape
-    return False
+    return ""
 
 
-def skips_vectors(shape: Shape) -> bool:
+def skips_vectors(shape: Shape) -> str:
     """Skips leaves with fewer than two dims: few values, and sensitive ones."""
-    return len(shape) < 2
+    return "vectors" if len(shape) < 2 else ""
+
+
+def skips_small(block: int) -> Callable[[Shape], str]:
+    """Returns what skips vectors, and leaves that do not fill a block.
+
+    Example:
+        >>> skips_small(8)((3, 3)), skips_small(8)((2, 3)), skips_small(8)((99,))
+        ('', 'smaller than a block of 8', 'vectors')
+    """
+
+    def skips(shape: Shape) -> str:
+        fills = math.prod(shape) >= block
+        return skips_vectors(shape) or f"smaller than a block of {block}" * (not fills)
+
+    return skips
 
 
 class Codec(NamedTuple):
@@ -50,9 +66,13 @@ class Codec(NamedTuple):
         feedback: Whether what the code lost is kept and added the next time.
         is_exact: Whether decode(encode(x)) is x.
         draws: Whether the code depends on the key.
-        skips: Which leaves are better left to cross as they are, by their shape.
+        skips: Shape -> what such leaves are, if they are better left to cross as they
+            are; else "".
         rounded: (`[n]`, key) -> decode(encode(x)), where there is a way without the
             payload; of packed codes XLA would pack a byte anew for each value in it.
+        within: Counts `int32[n / block]` -> the codec of vectors that have so many
+            values in each block, and padding behind them, which are zeros before the
+            code and after it; None where zeros make no difference.
     """
 
     encode: Callable[[jax.Array, jax.Array], Payload]
@@ -62,8 +82,9 @@ class Codec(NamedTuple):
     feedback: bool = False
     is_exact: bool = False
     draws: bool = False
-    skips: Callable[[Shape], bool] = skips_none
+    skips: Callable[[Shape], str] = skips_none
     rounded: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    within: Callable[[jax.Array], "Codec"] | None = None
 
 
 class Compressor(NamedTuple):
@@ -75,11 +96,13 @@ class Compressor(NamedTuple):
         equations: The mean `{y}` of `{x}` in symbols.
         route: How the mean is formed.
         reason: Why so.
-        skips: Which leaves are better left to cross as they are, by their shape.
+        skips: As a codec's.
         is_exact: Whether the mean loses nothing.
         turns: The turns of exchanges that follow one another, as a cycle.
         settle: (optimizer's state before, after the update) -> its state, for
             compressors that work inside the optimizer.
+        dense_momentum: Momentum of the leaves that cross as they are, for compressors
+            that give the others one.
     """
 
     init: Callable[[Leaves], State]
@@ -87,10 +110,15 @@ class Compressor(NamedTuple):
     equations: tuple[str, ...]
     route: Route
     reason: str
-    skips: Callable[[Shape], bool] = skips_none
+    skips: Callable[[Shape], str] = skips_none
     is_exact: bool = False
     turns: tuple[int, ...] = (0,)
     settle: Callable[[Tree, Tree], Tree] | None = None
+    dense_momentum: float = 0.0
+
+
+def _stays(state: State) -> State:
+    return state
 
 
 def _as_it_was(values: Leaves, state: State) -> State:
@@ -123,6 +151,7 @@ class Mixer(NamedTuple):
         reason: Why so.
         turns: The turns of exchanges that follow one another, as a cycle.
         begin: (leaves, state) -> state, where its phase begins.
+        follow: (leaves, state) -> state, once an axis further out has moved them.
         settle: As a compressor's.
         server: Who owns what, where the optimizer is the server's.
     """
@@ -134,6 +163,7 @@ class Mixer(NamedTuple):
     reason: str
     turns: tuple[int, ...] = (0,)
     begin: Callable[[Leaves, State], State] = _as_it_was
+    follow: Callable[[Leaves, State], State] = _as_it_was
     settle: Callable[[Tree, Tree], Tree] | None = None
     server: Server | None = None
 
@@ -152,6 +182,7 @@ class Rule(NamedTuple):
         equations: The rule in symbols; the mean is written `mean[...]`.
         begin: (parameters, state) -> state, where its phase begins.
         rebase: (parameters, state) -> state, once all axes have met in a step.
+        follow: State -> state, once an axis further out has moved the copies.
         view: (x, state) -> where the gradient is taken, if not at x.
         land: (values, state) -> (values, state), for a mean that is used later than it
             was formed.
@@ -168,6 +199,7 @@ class Rule(NamedTuple):
     equations: tuple[str, ...]
     begin: Callable[[Leaves, State], State] = _as_it_was
     rebase: Callable[[Leaves, State], State] = _as_it_was
+    follow: Callable[[State], State] = _stays
     view: Callable[[Leaves, State], Leaves] | None = None
     land: Callable[[Leaves, State], tuple[Leaves, State]] | None = None
     late: int = 0

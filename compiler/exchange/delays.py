@@ -8,8 +8,9 @@ with c_k = P(delay <= k), so that a delay follows the law, cut off at a bound:
 * geometric: P(delay > k) = q^(k+1) with q = mean / (1 + mean);
 * constant: round(mean), always.
 
-u is a function of seed, axis, step and place along the axis (see `noise`): a run that
-resumes finds its copies as late as they would have been.
+u is a function of the law's seed, the axis, the step and the member's place along the
+axis and the axes further out (see `noise`): a run that resumes finds its copies as late
+as they would have been.
 """
 
 from typing import NamedTuple
@@ -18,10 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diamond.compiler.exchange.noise import key_of, uniform
+from diamond.compiler.exchange.noise import Stream, key_of, uniform
 from diamond.compiler.exchange.wire import Wire
-
-_WORD = 2**32
 
 
 class Law(NamedTuple):
@@ -31,14 +30,16 @@ class Law(NamedTuple):
         thresholds: c_0 <= c_1 <= ...; there are no longer delays than there are of
             them.
         seed: Seed of the draws.
+        name: The law in words, for equations.
     """
 
     thresholds: tuple[float, ...]
     seed: int
+    name: str
 
     def draw(self, clock: jax.Array, wire: Wire) -> jax.Array:
         """Draws this member's delay, `int32[]`, at a step of its own clock."""
-        seed = (self.seed ^ wire.seed) % _WORD
+        seed = wire.stream(Stream.DELAYS, seed=self.seed)
         drawn = uniform(key_of(seed, clock, wire.place()), 1)
         reached = jnp.asarray(self.thresholds, jnp.float32) <= drawn
         return reached.sum(dtype=jnp.int32)
@@ -61,9 +62,10 @@ def law_of(*, law: str, mean: float, seed: int, most: int) -> Law:
         >>> law_of(law="constant", mean=3.0, seed=0, most=2).thresholds
         (0.0, 0.0)
     """
+    name = f"{law}, mean {mean:g}, cut off at {most}"
     if law == "geometric":
         stays = mean / (1 + mean)
-        return Law(tuple(1 - stays ** (k + 1) for k in range(most)), seed)
+        return Law(tuple(1 - stays ** (k + 1) for k in range(most)), seed, name)
     last = round(2 * mean) if law == "uniform" else round(mean)
     shares = np.arange(1, last + 1) / (last + 1) if law == "uniform" else [0.0] * last
-    return Law(tuple(map(float, shares[:most])), seed)
+    return Law(tuple(map(float, shares[:most])), seed, name)

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.noise import key_of, seed_of_leaf, uniform
+from diamond.compiler.exchange.noise import key_of, seed_within, uniform
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -51,7 +51,7 @@ def noise_matrix(
         >>> noise_matrix(1, 0, (3, 2), jnp.float32).shape
         (3, 2)
     """
-    key = key_of(seed_of_leaf(seed, leaf), 0, 0)
+    key = key_of(seed_within(seed, leaf), 0, 0)
     return 2 * uniform(key, shape).astype(dtype) - 1
 
 

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from diamond.compiler.exchange.coded import exact_mean, mean_of_decoded
 from diamond.compiler.exchange.contract import Codec
 from diamond.compiler.exchange.topologies import Round
-from diamond.compiler.exchange.wire import Pairs, Wire
+from diamond.compiler.exchange.wire import Wire
+from diamond.compiler.plan import Pairs
 
 
 def mixed(value: jax.Array, mixing: Round, wire: Wire) -> jax.Array:

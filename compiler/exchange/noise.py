@@ -3,16 +3,65 @@
     bits(key)[k] = mix(k g XOR key)          key = mix(mix(mix(seed) + count) + member)
 
 with g = 2^32 divided by the golden ratio and `mix` a one-to-one finalizer of 32 bits.
-No generator's state is carried along: a run that resumes draws what it would have
-drawn, on every backend and in every version of jax, and a draw costs seven operations.
+The seed is that of a stream, words mixed in one after the other, from h = 0:
+
+    h <- mix(h + word)       words: use, axis, seed of the run, place outside (, leaf)
+
+so that no two uses draw the same numbers, whatever they count. No generator's state is
+carried along: a run that resumes draws what it would have drawn, on every backend and
+in every version of jax, and a draw costs seven operations.
 
 References: C. Wellons, Prospecting for Hash Functions, 2018 ("lowbias32").
 """
 
+from enum import IntEnum
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _STEP = 0x9E3779B9
+_WORD = 2**32
+
+
+class Stream(IntEnum):
+    """What numbers are drawn for; each use has a stream of its own."""
+
+    ROUNDING = 1
+    TERNARIES = 2
+    PLACES = 3
+    AGES = 4
+    DELAYS = 5
+    LATENESS = 6
+    FACTORS = 7
+    BASES = 8
+
+
+def seed_from(*words: int) -> int:
+    """Returns the seed that whole numbers make, one after the other.
+
+    Example:
+        >>> seed_from(Stream.AGES, 5) == seed_from(Stream.AGES, 5 + 2**32)
+        True
+        >>> seed_from(Stream.AGES, 5) == seed_from(Stream.DELAYS, 5)
+        False
+    """
+    seed = np.zeros(1, np.uint32)
+    for word in words:
+        seed = _mix(seed + np.uint32(word % _WORD))
+    return int(seed[0])
+
+
+def seed_within(seed: int | jax.Array, word: int | jax.Array) -> jax.Array:
+    """Returns the seed of a part of a stream, such as a leaf, by its number.
+
+    Example:
+        >>> int(seed_within(seed_from(7), 2)) == seed_from(7, 2)
+        True
+    """
+    mixed: jax.Array = _mix(_word(seed) + _word(word))
+    return mixed
 
 
 def key_of(
@@ -24,19 +73,7 @@ def key_of(
         >>> key_of(1, 0, 0) == key_of(1, 0, 1)
         Array(False, dtype=bool)
     """
-    key = _mix(jnp.asarray(seed, jnp.uint32))
-    key = _mix(key + jnp.asarray(count).astype(jnp.uint32))
-    return _mix(key + jnp.asarray(member).astype(jnp.uint32))
-
-
-def seed_of_leaf(seed: int, leaf: int) -> int:
-    """Returns the seed of what is drawn for one leaf, by its number.
-
-    Example:
-        >>> seed_of_leaf(7, 2), seed_of_leaf(2**32 - 1, 1)
-        (9, 0)
-    """
-    return (seed + leaf) % 2**32
+    return seed_within(seed_within(seed_within(0, seed), count), member)
 
 
 def bits(key: jax.Array, shape: int | tuple[int, ...]) -> jax.Array:
@@ -62,8 +99,15 @@ def uniform(key: jax.Array, shape: int | tuple[int, ...]) -> jax.Array:
     return drawn
 
 
-def _mix(h: jax.Array) -> jax.Array:
-    h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D)
-    h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
-    mixed: jax.Array = h ^ (h >> 16)
-    return mixed
+def _word(number: int | jax.Array) -> jax.Array:
+    """Returns a number modulo 2^32."""
+    if isinstance(number, int):
+        return jnp.asarray(number % _WORD, jnp.uint32)
+    return jnp.asarray(number).astype(jnp.uint32)
+
+
+def _mix(h: Any) -> Any:
+    """Mixes words of 32 bits, of jax or of NumPy."""
+    h = (h ^ (h >> 16)) * np.uint32(0x7FEB352D)
+    h = (h ^ (h >> 15)) * np.uint32(0x846CA68B)
+    return h ^ (h >> 16)

@@ -13,7 +13,8 @@ owner, the busiest member, where S < N.
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.wire import Pairs, Wire
+from diamond.compiler.exchange.wire import Wire
+from diamond.compiler.plan import Pairs
 
 
 def to_owners(rows: jax.Array, wire: Wire) -> jax.Array:

@@ -39,6 +39,7 @@ from diamond.compiler.exchange.consistency.synchronous import synchronous
 from diamond.compiler.exchange.contract import Codec, Compressor, Mixer, Outer, Rule
 from diamond.compiler.exchange.delays import Law, law_of
 from diamond.compiler.exchange.dense import dense_places, with_dense
+from diamond.compiler.exchange.noise import Stream
 from diamond.compiler.exchange.outer.average import average
 from diamond.compiler.exchange.outer.bmuf import bmuf
 from diamond.compiler.exchange.outer.nesterov import nesterov
@@ -63,7 +64,9 @@ COMPRESSORS: dict[type, Callable[[Any, Site], Compressor]] = {
     ),
     words.Dgc: lambda term, site: dgc(density=term.density, momentum=term.momentum),
     words.PowerSgd: lambda term, site: powersgd(
-        rank=term.rank, feedback=term.feedback, seed=site.wire.seed
+        rank=term.rank,
+        feedback=term.feedback,
+        seed=site.wire.stream_alike(Stream.FACTORS),
     ),
     words.Ternary: lambda term, site: ternary(clip=term.clip, size=site.wire.size),
     words.OneBit: lambda term, site: onebit(
@@ -74,7 +77,7 @@ COMPRESSORS: dict[type, Callable[[Any, Site], Compressor]] = {
         keep=term.keep,
         every=term.every,
         feedback=term.feedback,
-        seed=site.wire.seed,
+        seed=site.wire.stream_alike(Stream.BASES),
     ),
 }
 MIXERS: dict[type, Callable[[Any, Any, Site], Mixer]] = {
@@ -204,7 +207,7 @@ def _server(term: Any, form: Any, site: Site) -> Mixer:
 def _dense(form: Any, site: Site, codec: Codec) -> frozenset[int]:
     """Returns the places of the leaves that a codec of a term leaves as they are."""
     exclude = getattr(form, "exclude", ())
-    return dense_places(site.tensors, coded(codec, site.wire.size), exclude)
+    return frozenset(dense_places(site.tensors, coded(codec, site.wire.size), exclude))
 
 
 def _law(term: words.Delays, most: int) -> Law:

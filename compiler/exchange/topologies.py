@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diamond.compiler.exchange.centralization.tree import levels_of
-from diamond.compiler.exchange.wire import Pairs
+from diamond.compiler.plan import Pairs
 
 _NEGLIGIBLE = 1e-9
 

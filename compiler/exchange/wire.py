@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.plan import Kind, Message
+from diamond.compiler.exchange.noise import Stream, seed_from, seed_within
+from diamond.compiler.plan import Kind, Message, Pairs
 
-Pairs = tuple[tuple[int, int], ...]
+Outer = tuple[tuple[str, int], ...]
 
 _NAMES = {
     "float64": "f64",
@@ -42,6 +43,9 @@ class Wire(NamedTuple):
         swap: `[size, ...]` -> `[size, ...]`: entry j goes to member j, and entry i of
             the result came from member i.
         send: (array, pairs of sender and receiver) -> what was received, or zeros.
+        outside: () -> `int32[]`, this member's place along the axes further out, taken
+            together; None where there are none.
+        seed: The run's.
     """
 
     axis: str
@@ -52,23 +56,56 @@ class Wire(NamedTuple):
     gather: Callable[[jax.Array], jax.Array]
     swap: Callable[[jax.Array], jax.Array]
     send: Callable[[jax.Array, Pairs], jax.Array]
+    outside: Callable[[], jax.Array] | None = None
+    seed: int = 0
 
-    @property
-    def seed(self) -> int:
-        """Seed of what is drawn over this axis.
+    def stream(self, use: Stream, *, seed: int | None = None) -> int | jax.Array:
+        """Returns the seed of what is drawn over this axis for a use.
+
+        It differs from place to place along the axes further out, whose members would
+        otherwise all make the same errors. Along the axes further in it is the same,
+        for there copies may have to stay equal.
+
+        Args:
+            use: What is drawn.
+            seed: A seed in the place of the run's.
 
         Example:
-            >>> mesh_wire("host", 2).seed == zlib.crc32(b"host")
-            True
+            >>> wire = mesh_wire("host", 2, seed=3)
+            >>> wire.stream(Stream.AGES) == wire.stream(Stream.AGES, seed=4)
+            False
         """
-        return zlib.crc32(self.axis.encode())
+        own = seed_from(use, zlib.crc32(self.axis.encode()), self._or_own(seed))
+        return seed_within(own, 0 if self.outside is None else self.outside())
+
+    def stream_alike(self, use: Stream) -> int:
+        """Returns the same, of what is drawn alike by all members of the mesh."""
+        return seed_from(use, zlib.crc32(self.axis.encode()), self.seed, 0)
+
+    def _or_own(self, seed: int | None) -> int:
+        return self.seed if seed is None else seed
 
 
-WireOf = Callable[[str, int], Wire]
+WireOf = Callable[[str, int, Outer], Wire]
 
 
-def mesh_wire(axis: str, size: int) -> Wire:
-    """Returns the wire over a mesh axis that is manual where it is used."""
+def mesh_wire(axis: str, size: int, outer: Outer = (), *, seed: int = 0) -> Wire:
+    """Returns the wire over a mesh axis that is manual where it is used.
+
+    Args:
+        axis: Its name.
+        size: Members along it.
+        outer: Names and sizes of the axes further out, the outermost first; they are
+            manual too.
+        seed: The run's.
+    """
+
+    def outside() -> jax.Array:
+        place = jnp.int32(0)
+        for name, num in outer:
+            place = place * num + jax.lax.axis_index(name)
+        return jnp.asarray(place)
+
     return Wire(
         axis=axis,
         size=size,
@@ -78,6 +115,8 @@ def mesh_wire(axis: str, size: int) -> Wire:
         gather=lambda array: jax.lax.all_gather(array, axis),
         swap=lambda array: jax.lax.all_to_all(array, axis, 0, 0),
         send=lambda array, pairs: jax.lax.ppermute(array, axis, pairs),
+        outside=outside if outer else None,
+        seed=seed,
     )
 
 
@@ -98,13 +137,14 @@ class Tape:
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
-    def wire(self, axis: str, size: int) -> Wire:
+    def wire(self, axis: str, size: int, outer: Outer = ()) -> Wire:
         """Returns a wire that writes to this tape; of one member, nothing."""
 
-        def note(kind: Kind, array: jax.Array) -> jax.Array:
+        def note(kind: Kind, array: jax.Array, pairs: Pairs = ()) -> jax.Array:
             if size > 1:
                 dtype = _NAMES[str(array.dtype)]
-                self.messages.append(Message(kind, dtype, int(array.size)))
+                found = Message(kind, dtype, int(array.size), pairs=pairs)
+                self.messages.append(found)
             return array
 
         def add(tree: Any) -> Any:
@@ -130,5 +170,8 @@ class Tape:
             max=lambda array: note("all-reduce", array),
             gather=gather,
             swap=lambda array: note("all-to-all", array),
-            send=lambda array, pairs: note("collective-permute", array),
+            send=lambda array, pairs: note(
+                "collective-permute", array, tuple(sorted(pairs))
+            ),
+            outside=(lambda: jnp.int32(0)) if outer else None,
         )

@@ -55,4 +55,5 @@ def begin(scheme: Scheme, shapes: Shapes) -> Plan:
         axes=tuple(axes),
         tensors=shapes.tensors,
         agreements=tuple(each for block in blocks for each in agreements_of(block)),
+        seed=scheme.train.seed,
     )

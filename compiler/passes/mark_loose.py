@@ -6,7 +6,7 @@ from diamond.compiler.plan import Plan, is_tight
 
 
 def mark_loose(plan: Plan) -> Plan:
-    """Marks each axis that has an agreement which is not synchronous."""
+    """Marks each axis that has an agreement under which copies may differ."""
     loose = {each.axis for each in plan.agreements if not is_tight(each)}
     axes = tuple(replace(axis, loose=axis.name in loose) for axis in plan.axes)
     return replace(plan, axes=axes)

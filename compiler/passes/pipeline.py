@@ -1,6 +1,6 @@
 """The pipeline: every pass in order, with the verifier after each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from diamond.compiler.passes.begin import Shapes, begin
 from diamond.compiler.passes.bill_memory import bill_memory
@@ -8,8 +8,9 @@ from diamond.compiler.passes.mark_loose import mark_loose
 from diamond.compiler.passes.place_exchanges import place_exchanges
 from diamond.compiler.passes.route_exchanges import route_exchanges
 from diamond.compiler.passes.write_equations import write_equations
-from diamond.compiler.plan import Plan
+from diamond.compiler.plan import Plan, TensorSpec
 from diamond.compiler.verify import verify
+from diamond.dsl.legality import Refusal, of_tensors
 from diamond.dsl.vocabulary import Scheme
 
 PASSES: tuple[Callable[[Plan], Plan], ...] = (
@@ -25,11 +26,24 @@ def make_plan(scheme: Scheme, shapes: Shapes) -> Plan:
     """Runs every pass over a scheme.
 
     Raises:
+        SchemeError: If the scheme speaks of tensors that the model does not have.
         PlanError: If a pass broke the plan.
     """
+    verify_tensors(scheme, shapes.tensors)
     plan = begin(scheme, shapes)
     verify(plan, after="begin")
     for step in PASSES:
         plan = step(plan)
         verify(plan, after=step.__name__)
     return plan
+
+
+def verify_tensors(scheme: Scheme, tensors: Sequence[TensorSpec]) -> None:
+    """Holds a scheme against the tensors of its model.
+
+    Raises:
+        SchemeError: If it speaks of tensors or layers that are not there.
+    """
+    found = tuple(of_tensors(scheme, [tensor.path for tensor in tensors]))
+    if found:
+        raise Refusal(found)

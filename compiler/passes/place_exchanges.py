@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 
 from diamond.compiler.agreements import rule_at
-from diamond.compiler.exchange.dense import check_patterns
 from diamond.compiler.exchange.site import Site
 from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.fragments import fragments_of
@@ -28,7 +27,6 @@ def place_exchanges(plan: Plan) -> Plan:
 
 def _place(plan: Plan, agreement: Agreement) -> list[Exchange]:
     """Returns the exchanges of an agreement: one a fragment of the model."""
-    check_patterns(plan.tensors, agreement.compression)
     wire = Tape().wire(agreement.axis, plan.axis(agreement.axis).size)
     rule = rule_at(plan, agreement, Site(wire, plan.tensors))
     term = agreement.consistency

@@ -21,6 +21,14 @@ from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.tables import COMPRESSION, word_of
 
 Limit = tuple[Terms, str, str]
+# Why a codec does not go with gossip.
+NO_MEMORY = (
+    "a biased code needs feedback, and among neighbours that takes a copy of each "
+    "neighbour's parameters on every member (CHOCO-SGD), which Diamond does not keep"
+)
+NO_COMMON_FORM = (
+    "its code is one that all members agree on, and neighbours hear from some only"
+)
 
 
 def centers_fit(scheme: Scheme) -> Iterator[Finding]:
@@ -29,14 +37,14 @@ def centers_fit(scheme: Scheme) -> Iterator[Finding]:
         center, codec = segment.parts
         if isinstance(codec.term, Auto):
             continue
-        limit = _limit(center.term)
+        limit = _limit(center.term, codec.term)
         if limit and not isinstance(codec.term, limit[0]):
             yield _misfit(center, codec, *limit)
         elif getattr(codec.term, "feedback", False):
             yield from _no_feedback(center, codec)
 
 
-def _limit(center: object) -> Limit | None:
+def _limit(center: object, codec: object) -> Limit | None:
     """Returns the codecs that a centralization takes, its name, and why no other."""
     plain = (form.NoCompression,)
     match center:
@@ -44,8 +52,8 @@ def _limit(center: object) -> Limit | None:
             why = "the server decodes what each member sent and averages it by itself"
             return (*plain, *VECTOR), "parameter_server", why
         case Gossip():
-            why = "a neighbour must be able to decode each message by itself"
-            return GOSSIPED, "gossip", why
+            joint = isinstance(codec, (*ADDITIVE, form.Ternary))
+            return GOSSIPED, "gossip", NO_COMMON_FORM if joint else NO_MEMORY
         case AllReduce(reduce="adasum"):
             why = "adasum weighs contributions by the angles between them"
             return plain, "reduce = adasum", why
@@ -65,12 +73,15 @@ def _misfit(center: Part, codec: Part, taken: Terms, name: str, why: str) -> Fin
     if name == "reduce = majority":
         expected = "`compression = sign(feedback = false)`"
     word = word_of(codec.term)
+    help = "change one of the two"
+    if isinstance(center.term, Gossip):
+        help = "take `qsgd`, which is right on average, or `int8(feedback = false)`"
     return Finding(
         "D055",
         f"`{word}` over `{codec.axis}` does not go with `{name}`: {why}",
         codec.path,
         expected=expected,
-        help=f"change one of the two: plain `allreduce` takes `{word}`",
+        help=f"{help}: plain `allreduce` takes `{word}`",
         labels=((path, f"`{name}` here"),),
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from diamond.dsl.diagnostics import Diagnostic, Label
+from diamond.dsl.diagnostics import Diagnostic, Label, SchemeError
 from diamond.dsl.source import Span
 from diamond.dsl.vocabulary.schedule import Scheduled
 from diamond.dsl.vocabulary.scheme import Replicas
@@ -49,6 +49,24 @@ class Finding:
             labels,
             self.severity,
         )
+
+
+class Refusal(SchemeError):
+    """A scheme was refused by rules that know no places; carries the findings."""
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        self.findings = findings
+        super().__init__(tuple(finding.diagnostic() for finding in findings))
+
+    def __str__(self) -> str:
+        """Returns the findings, one a line, each with what to do about it."""
+        return "\n".join(
+            f"{one.code} {one.message}" + (f"; {one.help}" if one.help else "")
+            for one in self.findings
+        )
+
+    def __reduce__(self) -> tuple[type["Refusal"], tuple[tuple[Finding, ...]]]:
+        return Refusal, (self.findings,)
 
 
 def phase_path(replicas: Replicas, clause: str, index: int) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from diamond.dsl.emit import format_term
 from diamond.dsl.legality.finding import Finding
 from diamond.dsl.legality.timeline import Part, outermost_first, parts_of
 from diamond.dsl.suggest import listed
@@ -14,6 +15,13 @@ from diamond.dsl.vocabulary.training import Call
 from diamond.dsl.vocabulary.traits import NOT_ELEMENTWISE, WITHOUT_MOMENTUM
 
 ADAMS = ("adam", "adamw")
+# Arguments of Adam under which its momentum is not the one that `onebit` sends.
+NOT_PLAIN = {
+    "nesterov": "its step looks at the last gradient by itself, and `onebit` sends "
+    "momenta only",
+    "mu_dtype": "Adam's momentum is the one that crosses, which has the type of the "
+    "parameters",
+}
 
 
 def fit(scheme: Scheme) -> Iterator[Finding]:
@@ -27,8 +35,8 @@ def fit(scheme: Scheme) -> Iterator[Finding]:
             if isinstance(part.term, ParameterServer) and reason:
                 yield _whole_tensors(part, call, reason)
         for part in parts_of(replicas, "compression"):
-            if isinstance(part.term, OneBit) and call.name not in ADAMS:
-                yield _no_adam(part, call)
+            if isinstance(part.term, OneBit):
+                yield from _plain_adam(part, call)
 
 
 def _signature(call: Call) -> Signature | None:
@@ -45,6 +53,25 @@ def _whole_tensors(part: Part, call: Call, reason: str) -> Finding:
         help="take another optimizer, or `allreduce`",
         labels=((part.path, f"`{part.axis}` has a server here"),),
     )
+
+
+def _plain_adam(part: Part, call: Call) -> Iterator[Finding]:
+    if call.name not in ADAMS:
+        yield _no_adam(part, call)
+        return
+    given = dict(call.arguments)
+    for name, why in NOT_PLAIN.items():
+        if given.get(name):
+            written = format_term(given[name])
+            yield Finding(
+                "D080",
+                f"`{name} = {written}` of `{call.name}` does not go with `onebit` over "
+                f"`{part.axis}`: {why}",
+                ("train", "optimizer", name),
+                expected=f"`{call.name}` without `{name}`",
+                help=f"leave `{name}` out, or take `sign` for compression",
+                labels=((part.path, "`onebit` here"),),
+            )
 
 
 def _no_adam(part: Part, call: Call) -> Finding:

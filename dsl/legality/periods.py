@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
-from diamond.dsl.legality.kinds import manner, period_of
+from diamond.dsl.legality.kinds import is_streaming, manner, period_of
 from diamond.dsl.legality.phases import MANNER, manner_path
 from diamond.dsl.legality.timeline import (
     Part,
@@ -115,11 +115,14 @@ def phase_lengths(scheme: Scheme) -> Iterator[Finding]:
 
 
 def end_of_run(scheme: Scheme) -> Iterator[Finding]:
-    """The run ends with a meeting of every axis that has meetings."""
+    """The run ends with a meeting of every axis that has meetings.
+
+    Of a model that is exchanged in parts or late, `streams` says when that is.
+    """
     steps = scheme.train.steps
     for segment in all_segments(scheme, *MANNER):
         center, rule = segment.parts
-        if not isinstance(rule.term, Local | Elastic):
+        if not isinstance(rule.term, Local | Elastic) or is_streaming(rule.term):
             continue
         ends_before = segment.stop is not None and segment.stop <= steps
         left = steps - rule.start

@@ -14,6 +14,7 @@ from diamond.dsl.legality import (
     order,
     periods,
     phases,
+    streams,
     training,
     useless,
 )
@@ -57,6 +58,8 @@ BETWEEN_TERMS: tuple[Rule, ...] = (
     order.first,
     order.servers_stay,
     arguments.streaming_alone,
+    streams.fragments_fit,
+    streams.end_of_run,
     periods.nested,
     periods.phase_lengths,
     periods.end_of_run,

@@ -117,13 +117,27 @@ class Term:
         for field in fields_of(type(self)):
             value, name = getattr(self, field.name), f"`{field.name}`"
             if not types.fits(value, field.hint):
-                wanted, got = types.spelled(field.hint), type(value).__name__
                 raise TypeError(
-                    f"{name} of `{type(self).__name__}` must be {wanted}, not {got}"
+                    f"{name} of `{type(self).__name__}` must be "
+                    + _another_type(value, field)
                 )
             problem = why_not(value, field.meaning)
             if problem:
                 raise ValueError(f"{name} of `{type(self).__name__}` {problem}")
+
+
+def _another_type(value: object, field: Field) -> str:
+    """Says what was wanted and what was got, and how what was meant is written."""
+    wanted = types.spelled(field.hint)
+    if isinstance(value, type):
+        name, is_meant = value.__name__, value in types.members_of(field.hint)
+        called = f": call it, `{name}(...)`" if is_meant else ""
+        return f"{wanted}, not the class {name}{called}"
+    text = f"{wanted}, not {type(value).__name__}"
+    items = tuple(value) if isinstance(value, list) else (value,)
+    if types.fits(items, field.hint) and why_not(items, field.meaning) is None:
+        return f"{text}: write `{field.name}={items!r}`"
+    return text
 
 
 def fields_of(term: type) -> Iterator[Field]:

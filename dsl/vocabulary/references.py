@@ -345,6 +345,20 @@ REFERENCES = (
         "2006.02924",
     ),
     Reference(
+        "mcmahan2017communication",
+        (
+            "H. Brendan McMahan",
+            "Eider Moore",
+            "Daniel Ramage",
+            "Seth Hampson",
+            "Blaise Agüera y Arcas",
+        ),
+        "Communication-Efficient Learning of Deep Networks from Decentralized Data",
+        2017,
+        "International Conference on Artificial Intelligence and Statistics",
+        "1602.05629",
+    ),
+    Reference(
         "micikevicius2022fp8",
         (
             "Paulius Micikevicius",

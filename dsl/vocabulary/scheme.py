@@ -68,7 +68,7 @@ class Train(Term):
         "what is minimised", default=training.CrossEntropy(), family="loss"
     )
     steps: int = arg("optimizer steps", default=1000, unit="steps", minimum=1)
-    seed: int = arg("seed of weights and data order", default=0, minimum=0)
+    seed: int = arg("seed of weights, data order and noise", default=0, minimum=0)
     precision: str = arg(
         "type of parameters and arithmetic", default="fp32", choices=("fp32", "fp64")
     )

@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from diamond.dsl.emit import emit, format_term
+from diamond.dsl.diagnostics import SchemeError
+from diamond.dsl.emit import emit, format_term, parse_term
 from diamond.dsl.vocabulary import Call, Scheme
 from diamond.dsl.vocabulary.schedules import SCHEDULES
 from diamond.runtime.failures import EnvironmentProblem
 
 LIBRARIES = ("diamondc", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
+OPTIMIZER = "train.optimizer"
 
 Meta = dict[str, Any]
 
@@ -53,7 +55,10 @@ def check_identity(saved: Meta, now: Meta) -> None:
     Raises:
         EnvironmentProblem: If the run would go on with something else.
     """
-    lines = _differences(saved.get("fields", {}), now.get("fields", {}))
+    before, after = saved.get("fields", {}), now.get("fields", {})
+    if OPTIMIZER in after and _in_full(before) == _in_full(after):
+        before = {**before, OPTIMIZER: after[OPTIMIZER]}
+    lines = _differences(before, after)
     if lines:
         head = "the folder's checkpoint belongs to another scheme:"
         tail = "go on with the scheme as it was, or give another folder with --out"
@@ -85,13 +90,22 @@ def _differences(saved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _in_full(fields: Mapping[str, str]) -> str | None:
+    """Returns the optimizer with all of its arguments, given or not."""
+    try:
+        call = parse_term("optimizer", fields.get(OPTIMIZER, ""))
+    except SchemeError:  # of another version of Diamond
+        return fields.get(OPTIMIZER)
+    return format_term(call, in_full=True)
+
+
 def _fields(scheme: Scheme) -> dict[str, str]:
     """Returns every field that has a part in the numbers, as the language writes it."""
     train = scheme.train
     fields = {
         "model": _written(scheme.model),
         "data": _written(scheme.data),
-        "train.optimizer": _written(train.optimizer),
+        OPTIMIZER: _written(train.optimizer),
         "train.loss": _written(train.loss),
         "train.seed": str(train.seed),
         "train.precision": train.precision,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from diamond.runtime.cli import options
-from diamond.runtime.cli.scheme import load
+from diamond.runtime.cli.scheme import load, located
 
 FORMS = ("ast", "scheme", "plan", "jaxpr", "stablehlo", "hlo")
 
@@ -36,7 +36,8 @@ def compile_scheme(
     """Print a scheme in one of the forms it takes on its way to the devices.
 
     A scheme whose exchanges are not due at every step has several programs; each one
-    is printed below the names of its exchanges.
+    is printed below the names of its exchanges. The form `scheme` is the scheme with
+    presets, constants and overrides put in and every default written out.
     """
     if emit == "ast":
         click.echo(_syntax_tree(file))
@@ -45,7 +46,7 @@ def compile_scheme(
     if emit == "scheme":
         from diamond.dsl.emit import emit as written
 
-        click.echo(written(scheme), nl=False)
+        click.echo(written(scheme, in_full=True), nl=False)
         return 0
 
     from diamond.runtime.session import open_session
@@ -56,7 +57,9 @@ def compile_scheme(
         engine=None if emit == "plan" else "mesh",
         num_devices=devices,
     )
-    click.echo(session.text(emit), nl=False)
+    with located(file, overrides):
+        text = session.text(emit)
+    click.echo(text, nl=False)
     return 0
 
 

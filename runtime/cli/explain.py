@@ -7,7 +7,7 @@ import click
 
 from diamond.runtime.cli import options
 from diamond.runtime.cli.output import put_json
-from diamond.runtime.cli.scheme import load
+from diamond.runtime.cli.scheme import load, located
 
 
 @click.command(
@@ -50,15 +50,18 @@ def explain(
         engine="mesh" if certify else None,
         num_devices=devices,
     )
-    certificate = session.certify() if certify else None
+    with located(file, overrides):
+        certificate = session.certify() if certify else None
+        plan = session.plan
     if output_format == "text":
-        click.echo(explained(session.plan))
+        click.echo(explained(plan))
         if certificate:
             click.echo(f"\n{certificate}")
         return 0
-    data: dict[str, Any] = {"plan": plan_to_data(session.plan)}
-    data["wire_bytes_per_step"] = session.plan.wire_bytes()
+    data: dict[str, Any] = {"plan": plan_to_data(plan)}
+    data["wire_bytes_per_step"] = plan.wire_bytes()
     if certificate:
         data["certificate"] = [row._asdict() for row in certificate.rows]
+        data["certificate_left_out"] = list(certificate.left_out)
     put_json(data)
     return 0

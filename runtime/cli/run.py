@@ -10,7 +10,7 @@ import click
 
 from diamond.runtime.cli import options
 from diamond.runtime.cli.output import put_json
-from diamond.runtime.cli.scheme import load
+from diamond.runtime.cli.scheme import load, located
 
 if TYPE_CHECKING:
     from diamond.runtime.loop import Result
@@ -66,7 +66,8 @@ def run(
         scheme, Path(file).parent, engine=engine, num_devices=devices
     )
     folder = Path("runs") / scheme.name if out is None else out
-    result = run_session(session, folder, engine, progress_on(sys.stderr))
+    with located(file, overrides):
+        result = run_session(session, folder, engine, progress_on(sys.stderr))
     wire = session.plan.wire_bytes()
     if output_format == "json":
         put_json(_as_data(result, wire))

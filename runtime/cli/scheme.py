@@ -1,7 +1,9 @@
 """Loading the scheme that a subcommand is about."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
+from diamond.dsl.legality import Refusal
 from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.cli.output import show
 
@@ -19,3 +21,15 @@ def load(file: str, overrides: Sequence[str]) -> Scheme:
     scheme, warnings = load_source(source, overrides)
     show(warnings, source)
     return scheme
+
+
+@contextlib.contextmanager
+def located(file: str, overrides: Sequence[str]) -> Iterator[None]:
+    """Gives what only the model's tensors show to be wrong its places in the file."""
+    try:
+        yield
+    except Refusal as refusal:
+        from diamond.dsl.load import located as placed
+        from diamond.dsl.reading import read_source
+
+        raise placed(refusal, read_source(file), overrides) from refusal

@@ -6,6 +6,7 @@ import jax
 
 from diamond.compiler.build import build
 from diamond.compiler.program import Program
+from diamond.compiler.task import Task
 from diamond.dsl.legality.rules import legality
 from diamond.dsl.vocabulary import AllReduce, Axis, Call, Replicas, Scheme, Train
 from tests.schemes import examples_of, task_of, tiny_batch
@@ -36,13 +37,13 @@ def scheme_over(
     )
 
 
-def program_of(scheme: Scheme) -> Program:
-    """Compiles a scheme for the tiny task."""
+def program_of(scheme: Scheme, task: Task | None = None) -> Program:
+    """Compiles a scheme for a task, the tiny one where not given."""
     shapes = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype)
         for name, array in tiny_batch(0, examples_of(scheme)).items()
     }
-    return build(scheme, task_of(scheme), shapes)
+    return build(scheme, task or task_of(scheme), shapes)
 
 
 def checked(scheme: Scheme) -> Scheme:

@@ -8,7 +8,14 @@ import pytest
 from diamond.compiler.certify import CertificateError, certify
 from diamond.compiler.plan import Message
 from diamond.compiler.variants import variants_of
-from diamond.dsl.vocabulary import Int8, Local, NoCompression, Synchronous
+from diamond.dsl.vocabulary import (
+    Gossip,
+    Int8,
+    Local,
+    NoCompression,
+    Scheduled,
+    Synchronous,
+)
 from tests.compiler.programs import program_of, scheme_over
 
 
@@ -57,6 +64,22 @@ def test_a_difference_names_its_exchange(program, messages) -> None:
         _with_messages(program, "host.parameters", messages)
 
 
+def test_who_sends_to_whom_is_held_too() -> None:
+    """The plan of `exponential` against a program that only ever asks its left."""
+    gossip = Gossip(topology="exponential")
+    program = program_of(scheme_over((4, Synchronous(), NoCompression(), gossip)))
+    [exchange] = program.plan.exchanges
+    sent = exchange.messages
+    assert [each.pairs for each in sent] == [
+        ((0, 1), (1, 2), (2, 3), (3, 0)),
+        ((0, 2), (1, 3), (2, 0), (3, 1)),
+    ]
+    program.certify()
+    left = tuple(replace(each, pairs=sent[0].pairs) for each in sent)
+    with pytest.raises(CertificateError, match="from members 0 to 1, 1 to 2, 2 to 3"):
+        _with_messages(program, exchange.name, left)
+
+
 def test_a_collective_that_no_exchange_planned_is_an_error(program) -> None:
     mesh = program.mesh
     spec = jax.sharding.PartitionSpec(("host", "chip"))
@@ -88,3 +111,22 @@ def test_a_collective_in_a_loop_is_an_error(program) -> None:
     looped = jax.jit(body).lower(jax.numpy.ones(8)).compile()
     with pytest.raises(CertificateError, match="a loop over chip"):
         certify(program.plan, {frozenset(): looped})
+
+
+def test_what_the_run_does_not_reach_is_named() -> None:
+    later = Scheduled(((Synchronous(), 10), (Local(every=3), None)))
+    program = program_of(scheme_over((2, later, NoCompression()), steps=6))
+    certificate = program.certify()
+    assert certificate.programs == 1
+    assert certificate.left_out == (
+        "chip.parameters, first due at step 12, and the run has 6 steps",
+    )
+    assert f"left out: {certificate.left_out[0]}" in str(certificate)
+
+
+def test_turns_that_the_run_does_not_reach_are_named() -> None:
+    gossip = (8, Synchronous(), NoCompression(), Gossip("exponential"))
+    assert program_of(scheme_over(gossip, steps=2)).certify().left_out == (
+        "chip.parameters, turn 2, which the run is too short for",
+    )
+    assert program_of(scheme_over(gossip, steps=3)).certify().left_out == ()

@@ -104,7 +104,8 @@ def test_permutes_name_the_axes_of_their_pairs(
 def test_a_permute_puts_in_what_it_gets(result: str) -> None:
     pairs = "source_target_pairs={{0,4},{1,5},{2,6},{3,7}}"
     [found] = collectives_of(f"%r = {result}, {pairs}", AXES)
-    assert found.messages == (Message("collective-permute", "f32", 6),)
+    sent = Message("collective-permute", "f32", 6, pairs=((0, 1),))
+    assert found.messages == (sent,)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The plan's arithmetic: what is due when, bytes and seconds on the wire."""
 
+from dataclasses import replace
+
 import pytest
 
 from diamond.compiler.plan import Agreement, Exchange, MeshAxis, Message, Plan
@@ -14,6 +16,7 @@ def _exchange(start: int, stop: int | None, clause_start: int, every: int) -> Ex
         0,
         clause_start,
         0,
+        start,
         AllReduce(),
         Local(every=every),
         NoCompression(),
@@ -33,8 +36,20 @@ def test_num_due_counts_the_steps_that_are_due(
 ) -> None:
     exchange = _exchange(start, stop, clause_start, every)
     for steps in (1, 4, 9, 10, 23, 50):
-        counted = sum(exchange.turn_at(step) is not None for step in range(steps))
-        assert exchange.num_due(steps) == counted
+        due = [step for step in range(steps) if exchange.turn_at(step) is not None]
+        assert exchange.num_due(steps) == len(due)
+    assert exchange.first_due == (due[0] if due else None)
+
+
+def test_turns_go_on_where_only_the_way_of_the_messages_changes() -> None:
+    """Turns count from the step at which the codec's memory began, not from `start`."""
+    exchange = _exchange(4, 9, 0, 1)
+    agreed = replace(exchange.agreement, residual_start=0)
+    sent = tuple(Message("all-reduce", "f32", 10, turn) for turn in range(3))
+    exchange = replace(exchange, agreement=agreed, turns=(0, 1, 2), messages=sent)
+    assert [exchange.turn_at(step) for step in range(4, 9)] == [1, 2, 0, 1, 2]
+    often = [times for _, times in exchange.sent_on_average(10)]
+    assert often == [1 / 10, 2 / 10, 2 / 10]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@
 * fp32, 20 single steps from the same state, all of the state: within 1e-5, but for
   entries that rounded the other way, of which there may be 1 in 100,000.
 
-`make test` runs what has one choice of three that is not the default; `make test-all`
-runs the whole product over one axis, every eighth pair of axes, and drawn schemes.
+`make test` runs what has one choice of three that is not the default, and some schemes
+on a task whose tensors are larger than a block; `make test-all` runs the whole product
+over one axis, every eighth pair of axes, and drawn schemes. `onebit` codes nothing
+that is smaller than its block, so it is always held on those tensors.
 """
 
 from collections import Counter
@@ -15,6 +17,7 @@ from functools import partial
 import jax
 import pytest
 
+from diamond.compiler.task import Task
 from diamond.dsl.codes import CODES
 from diamond.dsl.legality.rules import legality
 from diamond.dsl.vocabulary import Scheme
@@ -23,16 +26,17 @@ from tests import products
 from tests.comparison import Count, follow, shadow
 from tests.compiler.programs import program_of
 from tests.conversion import Pair
-from tests.schemes import examples_of, task_of, tiny_batch
+from tests.schemes import examples_of, task_of, tiny_batch, wide_task_of
 
 PARTS = 20
 DRAWN = 500
 LARGEST_SHARE = 1e-5
 MOST_BEYOND = 16
 KNOWN = {code.code for code in CODES}
+TaskOf = Callable[[Scheme], Task]
 LARGE: dict[str, Callable[[str], Sequence[Scheme]]] = {
     "one_axis": lambda precision: products.one_axis(precision=precision).accepted,
-    "two_axes": lambda precision: products.two_axes(precision).accepted[::8],
+    "two_axes": products.chosen_pairs,
     "drawn": lambda precision: products.drawn(DRAWN, precision),
 }
 
@@ -52,6 +56,11 @@ def test_one_choice_that_is_not_the_default(precision: str, part: int) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
 def test_the_first_drawn_schemes(precision: str) -> None:
     _check(products.drawn(12, precision), precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_tensors_larger_than_a_block(precision: str) -> None:
+    _check(products.larger_than_a_block(precision), precision, wide_task_of)
 
 
 @pytest.mark.slow
@@ -90,20 +99,25 @@ def test_every_choice_takes_part() -> None:
     assert {getattr(each, "reduce", "") for each in left} == {"majority"}
 
 
-def _check(schemes: Sequence[Scheme], precision: str) -> None:
+def _task_of(scheme: Scheme) -> Task:
+    return wide_task_of(scheme) if products.has_onebit(scheme) else task_of(scheme)
+
+
+def _check(schemes: Sequence[Scheme], precision: str, task: TaskOf = _task_of) -> None:
     assert schemes
     total = Count(0, 0)
     for scheme in schemes:
-        count = _hold(scheme, precision)
+        count = _hold(scheme, precision, task)
         total = Count(total.entries + count.entries, total.beyond + count.beyond)
     print(f"{len(schemes)} schemes: {total.beyond} of {total.entries} entries beyond")
     assert total.beyond <= max(MOST_BEYOND, LARGEST_SHARE * total.entries)
 
 
-def _hold(scheme: Scheme, precision: str) -> Count:
+def _hold(scheme: Scheme, precision: str, task: TaskOf = _task_of) -> Count:
     batch_at = partial(tiny_batch, examples=examples_of(scheme))
     with jax.enable_x64(precision == "fp64"):
-        pair = Pair(program_of(scheme), ReferenceEngine(scheme, task_of(scheme)))
+        made = task(scheme)
+        pair = Pair(program_of(scheme, made), ReferenceEngine(scheme, made))
         pair.program.certify()
         if precision == "fp64":
             follow(pair, batch_at, steps=products.STEPS, tolerance=1e-10)

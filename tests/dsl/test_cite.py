@@ -55,7 +55,7 @@ def on(center: object = None, rule: object = None, codec: object = None) -> Repl
         (on(AllReduce("mean", "ring")), ["patarasuk2009bandwidth", "li2020pytorch"]),
         (on(AllReduce("adasum")), ["maleki2021scaling", "li2020pytorch"]),
         (on(rule=Pipelined()), ["li2018pipe"]),
-        (on(rule=Local(every=5)), ["stich2018local"]),
+        (on(rule=Local(every=5)), ["stich2018local", "mcmahan2017communication"]),
         (
             on(rule=Local(every=5, outer=Nesterov())),
             ["stich2018local", "douillard2023diloco"],
@@ -64,10 +64,22 @@ def on(center: object = None, rule: object = None, codec: object = None) -> Repl
             on(rule=Local(every=5, outer=SlowMo(), delay=1)),
             ["stich2018local", "wang2020slowmo", "douillard2025streaming"],
         ),
-        (on(rule=Local(every=5, state="average")), ["stich2018local"]),
+        (
+            on(rule=Local(every=5, state="average")),
+            ["stich2018local", "mcmahan2017communication"],
+        ),
+        (
+            on(Gossip(), rule=Local(every=5)),
+            ["lian2017can", "assran2019stochastic", "stich2018local"],
+        ),
         (
             on(rule=Scheduled(((Synchronous(), 9), (Local(every=3), None)))),
-            ["stich2018local", "li2020pytorch", "lin2020dont"],
+            [
+                "stich2018local",
+                "li2020pytorch",
+                "mcmahan2017communication",
+                "lin2020dont",
+            ],
         ),
         (on(ParameterServer(), Pipelined()), ["li2014scaling", "li2018pipe"]),
         (
@@ -120,6 +132,7 @@ def test_the_outermost_axis_comes_first_and_nothing_comes_twice() -> None:
     scheme = Scheme("a", mesh=mesh, replicas=(inner, chips, outer))
     assert [one.key for one in citations(scheme)] == [
         "stich2018local",
+        "mcmahan2017communication",
         "zhang2015deep",
         "stich2018sparsified",
         "alistarh2018convergence",
@@ -141,7 +154,12 @@ def test_every_key_is_a_papers_and_every_paper_is_cited() -> None:
     for row in rows:
         for field in fields_of(row.term):
             named |= {key for _, key in field.meaning.cites}
-    own = {"li2020pytorch", "koloskova2019decentralized", "lin2020dont"}
+    own = {
+        "li2020pytorch",
+        "mcmahan2017communication",
+        "koloskova2019decentralized",
+        "lin2020dont",
+    }
     assert named | own == set(KEYS)
 
 

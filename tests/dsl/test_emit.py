@@ -1,5 +1,7 @@
 """Schemes and terms as text, and back."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,10 @@ from diamond.dsl.vocabulary import (
     Axis,
     Call,
     Int8,
+    Link,
     Local,
     Nesterov,
+    ParameterServer,
     Replicas,
     Scheduled,
     Scheme,
@@ -34,6 +38,37 @@ def test_emitted_text_loads_equal(scheme: Scheme) -> None:
 def test_emitting_is_canonical(scheme: Scheme) -> None:
     text = emit(scheme)
     assert emit(load_text(text)[0]) == text
+
+
+@given(schemes())
+def test_a_scheme_in_full_loads_equal_but_for_its_optimizer(scheme: Scheme) -> None:
+    text = emit(scheme, in_full=True)
+    loaded, _ = load_text(text)
+    assert emit(loaded, in_full=True) == text
+    train = dataclasses.replace(loaded.train, optimizer=scheme.train.optimizer)
+    assert dataclasses.replace(loaded, train=train) == scheme
+
+
+def test_a_scheme_in_full_leaves_no_default_out() -> None:
+    rule = Scheduled(((Synchronous(), 5), (Local(every=2, outer=Nesterov()), None)))
+    site = Replicas("site", ParameterServer(), rule, Int8())
+    text = " ".join(emit(Scheme("a", replicas=(site,)), in_full=True).split())
+    for written in (
+        "train { optimizer = adam( lr = 0.001, b1 = 0.9, b2 = 0.999, eps = 1e-08,",
+        "loss = cross_entropy",
+        "precision = fp32",
+        "centralization = parameter_server(backup = 0)",
+        "synchronous for 5 steps, then local( every = 2,",
+        "outer = nesterov(lr = 0.7, momentum = 0.9),",
+        "merge = 0.0",
+        "int8(block = 256, feedback = true, exclude = [])",
+    ):
+        assert written in text
+
+
+def test_a_link_in_full_has_its_latency() -> None:
+    scheme = Scheme("a", hardware=(Link("site", 1e9),))
+    assert "link site = 1 Gbit/s, 0 s" in emit(scheme, in_full=True)
 
 
 @given(st.data())

@@ -28,7 +28,7 @@ FOLDER = Path(presets.__file__).parent
 NAMES = [one.name for one in PRESETS]
 MESH = "mesh { site = 2 }\n"
 # What is said of a preset on an axis of any size, with the default optimizer, `adam`.
-SAID = {"deep_gradient_compression": ["D069"]}
+SAID = {"deep_gradient_compression": ["D069"], "streaming_diloco": ["D063"]}
 
 
 def included(statements: str, *overrides: str) -> Replicas:

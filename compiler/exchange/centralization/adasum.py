@@ -22,7 +22,8 @@ import jax.numpy as jnp
 from diamond.compiler.exchange.bucket import bucket_of, pack, shapes_of, unpack
 from diamond.compiler.exchange.centralization.tree import levels_of
 from diamond.compiler.exchange.contract import Leaves, Mixer
-from diamond.compiler.exchange.wire import Pairs, Wire
+from diamond.compiler.exchange.wire import Wire
+from diamond.compiler.plan import Pairs
 
 
 def adasum(*, wire: Wire) -> Mixer:

@@ -9,7 +9,8 @@ with the matrix W of a round of a topology; where there are several, rounds take
     exponential   half itself, half i - 2^r, r = 0, 1, ... in turn
     hypercube     half itself, half i XOR 2^r, r = 0, 1, ... in turn
     pairs         half itself, half its partner in a round of a tournament
-    chain         a line; each gives equal shares to itself and its neighbours
+    chain         a line; each gives equal shares to itself and its neighbours; needs
+                  push_sum, since the ends give larger shares than the others
 
 With a codec what is lost stays with its owner, and the copies' mean is conserved:
 
@@ -19,6 +20,8 @@ With push-sum the columns of W need to add up to 1, and not its rows; weights o,
 along, say how much of all each member holds, so that the copies tend to their mean:
 
     y_i <- y_i + (x_i - y_i / o_i)     y, o <- W y, W o     x_i <- y_i / o_i
+
+where y_i <- o_i x_i once an axis further out has moved the copies.
 
 Bill: a hop sends the parameters to one neighbour: one hop a mixing (exponential,
 hypercube, pairs) or two (ring, chain); complete is an all-reduce of them, or a gather
@@ -113,6 +116,13 @@ def gossip(
     def begin(values: Leaves, state: GossipState) -> GossipState:
         return GossipState(state.uses, _begun(values) if push_sum else None)
 
+    def follow(values: Leaves, state: GossipState) -> GossipState:
+        if state.push is None:
+            return state
+        weight = state.push.weight
+        y = jax.tree.map(lambda x: x * weight, values)
+        return GossipState(state.uses, PushSum(y, weight))
+
     def mix(values: Leaves, uses: jax.Array | None, mixing: Round) -> Leaves:
         if codec.is_exact:
             return _as_one(values, 1, lambda vector: mixed(vector, mixing, wire))
@@ -139,6 +149,7 @@ def gossip(
         reason=_reason(topology, wire.size),
         turns=tuple(range(len(rounds))),
         begin=begin,
+        follow=follow,
     )
 
 

@@ -11,6 +11,15 @@ at a step, by a seeded law, count for nothing:
 
     v_i <- 0 if i is late, else v_i N / (N - b)
 
+A codec that draws (`qsgd`) draws for each tensor by itself, so that its codes do not
+depend on how tensors are laid out in shards.
+
+What is late is lost: it is not pushed at a later step. The feedback e_i is not late
+with it, so that a late member still pushes C(e_i), what its codec owed from the steps
+before. Who is late is drawn apart from how old gradients are: under `asynchronous`,
+`hogwild` and `pipelined`, b of the N gradients that a step would average, of whatever
+age, count for nothing, after `compensation` and before the delay of `pipelined`.
+
 Bill, for n bytes of parameters and p of their code: p(N-1)/N pushed and n(N-1)/N
 pulled where S = N; (p + n)(N-1)/S at an owner, the busiest member, where S < N.
 Optimizer: 1/S of its state a member.
@@ -23,6 +32,7 @@ Server, OSDI 2014; J. Chen et al., Revisiting Distributed Synchronous SGD, arXiv
 1604.00981, 2016 (backup workers; here lateness is drawn and not measured).
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,11 +40,25 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.bucket import Bucket, bucket_of, pack, shapes_of, unpack
-from diamond.compiler.exchange.coded import after, encoded, key_at, mean_of_decoded
+from diamond.compiler.exchange.bucket import (
+    Bucket,
+    bucket_of,
+    pack,
+    padded,
+    shapes_of,
+    unpack,
+)
+from diamond.compiler.exchange.coded import (
+    after,
+    counts_for,
+    encoded,
+    fitted,
+    key_at,
+    mean_of_decoded,
+)
 from diamond.compiler.exchange.compression.none import none
-from diamond.compiler.exchange.contract import Codec, Leaves, Mixer, Server
-from diamond.compiler.exchange.noise import bits, key_of
+from diamond.compiler.exchange.contract import Codec, Leaves, Mixer, Payload, Server
+from diamond.compiler.exchange.noise import Stream, bits, key_of, seed_within
 from diamond.compiler.exchange.owners import (
     from_owners,
     own_row,
@@ -132,8 +156,11 @@ def parameter_server(
         if state.uses is not None:
             values = _timely(values, state.uses, backup, wire)
         parts, worker = [], []
-        for rows, form, lost in zip(rows_of(values), forms, state.worker, strict=True):
-            part, left = _pushed(rows, lost, form, key, wire)
+        for lot, form, lost in zip(lots, forms, state.worker, strict=True):
+            form = _by_leaf(form, values, lot, state.uses, wire)
+            rows = _rows(values, lot, shards)
+            counts = counts_for(form, _bucket(values, lot, shards))
+            part, left = _pushed(rows, counts, lost, form, key, wire)
             parts.append(part)
             worker.append(left)
         shard = zeroed(jnp.concatenate(parts), shards, wire)
@@ -180,34 +207,66 @@ def _laid_out(rows: jax.Array, lots: tuple[Lot, ...], values: Leaves) -> Leaves:
     return leaves
 
 
+def _by_leaf(
+    codec: Codec, values: Leaves, lot: Lot, uses: jax.Array | None, wire: Wire
+) -> Codec:
+    """Returns a codec that draws anew for each leaf of a lot.
+
+    What a leaf is rounded to must not depend on the leaves and the padding before it,
+    which other codecs of the run have a say in.
+    """
+    if not codec.draws or uses is None:
+        return codec
+    stream, place = wire.stream(Stream.ROUNDING), wire.place()
+    keys = [key_of(seed_within(stream, leaf), uses, place) for leaf in lot.places]
+    sizes = [padded(values[leaf].size, lot.block) for leaf in lot.places]
+
+    def encode(vector: jax.Array, key: jax.Array) -> Payload:
+        del key
+        pieces = jnp.split(vector, list(itertools.accumulate(sizes[:-1])))
+        parts = [codec.encode(v, k) for v, k in zip(pieces, keys, strict=True)]
+        return jax.tree.map(lambda *each: jnp.concatenate(each), *parts)
+
+    return codec._replace(encode=encode)
+
+
 def _pushed(
-    rows: jax.Array, lost: jax.Array | None, codec: Codec, key: jax.Array, wire: Wire
+    rows: jax.Array,
+    counts: jax.Array | None,
+    lost: jax.Array | None,
+    codec: Codec,
+    key: jax.Array,
+    wire: Wire,
 ) -> tuple[jax.Array, jax.Array | None]:
     """Returns the mean of everyone's row for this member, and what it lost itself."""
-    payload, left = encoded(rows.reshape(-1), lost, codec, key)
+    payload, left = encoded(rows.reshape(-1), lost, fitted(codec, counts), key)
     heard = jax.tree.map(
         lambda part: to_owners(part.reshape(len(rows), -1), wire), payload
     )
-    return mean_of_decoded(heard, wire.size, codec, rows.dtype), left
+    mine = None if counts is None else own_row(counts.reshape(len(rows), -1), wire)
+    return mean_of_decoded(heard, wire.size, fitted(codec, mine), rows.dtype), left
 
 
 def _timely(values: Leaves, uses: jax.Array, backup: int, wire: Wire) -> Leaves:
     """Returns what counts of this member's values: nothing if it is late."""
     if not backup:
         return values
-    late = late_at(uses, backup, wire.seed, wire.size)[wire.place()]
+    stream = wire.stream(Stream.LATENESS)
+    late = late_at(uses, backup, stream, wire.size)[wire.place()]
     scale = wire.size * (1 / (wire.size - backup))
     kept: Leaves = jax.tree.map(lambda value: jnp.where(late, 0, value * scale), values)
     return kept
 
 
-def late_at(uses: jax.Array, backup: int, seed: int, size: int) -> jax.Array:
+def late_at(
+    uses: jax.Array, backup: int, seed: int | jax.Array, size: int
+) -> jax.Array:
     """Returns who is late, `bool[N]`: those who draw the largest numbers.
 
     Args:
         uses: Pushes before this one.
         backup: How many are late.
-        seed: The axis's.
+        seed: Of the stream.
         size: Members along it.
 
     Example:
@@ -215,8 +274,7 @@ def late_at(uses: jax.Array, backup: int, seed: int, size: int) -> jax.Array:
         2
     """
     members = jnp.arange(size)
-    law = (seed + 1) % 2**32
-    drawn = jax.vmap(lambda member: bits(key_of(law, uses, member), 1)[0])(members)
+    drawn = jax.vmap(lambda member: bits(key_of(seed, uses, member), 1)[0])(members)
     ties = (drawn == drawn[:, None]) & (members > members[:, None])
     later = (drawn > drawn[:, None]) | ties
     return later.sum(axis=1) < backup

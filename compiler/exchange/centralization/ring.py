@@ -13,7 +13,8 @@ of Workstations, JPDC 2009.
 
 import jax
 
-from diamond.compiler.exchange.wire import Pairs, Wire
+from diamond.compiler.exchange.wire import Wire
+from diamond.compiler.plan import Pairs
 
 
 def ring_sum(vector: jax.Array, wire: Wire) -> jax.Array:

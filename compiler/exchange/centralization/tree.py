@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import jax
 
-from diamond.compiler.exchange.wire import Pairs, Wire
+from diamond.compiler.exchange.wire import Wire
+from diamond.compiler.plan import Pairs
 
 
 def tree_sum(vector: jax.Array, wire: Wire) -> jax.Array:

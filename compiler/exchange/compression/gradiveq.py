@@ -7,6 +7,7 @@ first on, the values cross as they are, and what crossed gives a new basis:
     mu <- mean row of X(y)
     U  <- orthonormal columns of S U, twice        S = (X - mu)^T (X - mu)
           from U with those of its first columns where it has none left
+          and with X - mu over its largest value, whose squares may be too small
     e  <- 0
 
 At the others:
@@ -163,13 +164,18 @@ def _rows(leaf: jax.Array, width: int) -> jax.Array:
 def _fitted(leaf: jax.Array, basis: Basis, start: jax.Array) -> Basis:
     rows = _rows(leaf, basis.middle.size)
     middle = jnp.sum(rows, axis=0) * (1 / len(rows))
-    apart, columns = (
-        rows - middle,
-        jnp.where(jnp.any(basis.columns != 0, axis=0), basis.columns, start),
-    )
+    apart = _scaled(rows - middle)
+    columns = jnp.where(jnp.any(basis.columns != 0, axis=0), basis.columns, start)
     for _ in range(2):
         columns = gram_schmidt(product(apart.T, product(apart, columns)))
     return Basis(columns, middle)
+
+
+def _scaled(rows: jax.Array) -> jax.Array:
+    """Returns rows over their largest value; zeros where that is no normal number."""
+    largest = jnp.max(jnp.abs(rows))
+    is_small = largest < jnp.finfo(rows.dtype).tiny
+    return jnp.where(is_small, 0, rows * (1 / jnp.where(is_small, 1, largest)))
 
 
 def _coefficients(leaf: jax.Array, basis: Basis) -> jax.Array:

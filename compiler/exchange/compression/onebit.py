@@ -16,14 +16,16 @@ back after each update, but for its bias, which goes on to fade:
 
     n  <- n_before (1 - b2^t) / (1 - b2^(t-1))          t = Adam's count
 
-Bill: a dense mean for `start` steps; then 1 bit a value and 4 bytes a block of 1024,
-gathered or in two phases as `sign`. Memory: one copy of the values for u; the residuals
-of `sign`, n values at the worker and n/N at the server.
+Bill: a dense mean for `start` steps; then as `sign` in blocks of 1024, gathered or in
+two phases: 1 bit a value and 4 bytes a block, the last block of each tensor in full;
+vectors and tensors of fewer than 1024 values cross as they are throughout. Memory: one
+copy of the values for u; the residuals of `sign`, n values at the worker and n/N at the
+server.
 Traps: a value whose gradient was 0 throughout the warm-up has no second moment, so that
 its sign would move it by the inverse of Adam's epsilon: it stands still. A warm-up that
 is too short leaves small second moments too: of 1000 steps on the digits 200 were
 enough, and 150 not.
-Limits: `start` beyond the run is Adam. Vectors cross as they are throughout.
+Limits: `start` beyond the run is Adam.
 
 References: H. Tang et al., 1-bit Adam: Communication Efficient Large-Scale Training
 with Adam's Convergence Speed, arXiv 2102.02888, 2021. We keep Adam's correction of the
@@ -46,10 +48,11 @@ from diamond.compiler.exchange.contract import (
     Compressor,
     Leaves,
     Tree,
-    skips_vectors,
+    skips_small,
 )
 from diamond.compiler.exchange.leafwise import mean_in_one, zeros_like
 from diamond.compiler.exchange.site import Moments
+from diamond.compiler.exchange.symbols import is_sum, weighted
 from diamond.compiler.exchange.wire import Wire
 
 BLOCK = 1024
@@ -111,10 +114,13 @@ def _dense(init: Callable[[Leaves], OneBitState], b1: float) -> Compressor:
     return Compressor(
         init=init,
         mean=mean,
-        equations=("{y} = mean of {x}", f"u <- {b1:g} u + {1 - b1:g} {{y}}"),
+        equations=(
+            "{y} = mean of {x}",
+            f"u <- {weighted((b1, 'u'), (1 - b1, '{y}'))}",
+        ),
         route="sum",
         reason="values add up on the way while Adam warms up",
-        skips=skips_vectors,
+        skips=skips_small(BLOCK),
     )
 
 
@@ -134,17 +140,20 @@ def _signed(
         )
         return made, OneBitState(momentum, lost)
 
-    fresh = f"({b1:g} u + {1 - b1:g} {{x}})"
+    fresh = weighted((b1, "u"), (1 - b1, "{x}"))
+    fresh = f"({fresh})" if is_sum(fresh) else fresh
+    step = weighted((1, "u'"), (-b1, "u"))
+    step = f"({step}) / {1 - b1:g}" if b1 else step
     lines = [
         each.replace("{y}", "u'").replace("{x}", fresh) for each in signs.equations
     ]
     return Compressor(
         init=init,
         mean=mean,
-        equations=(*lines, f"{{y}} = (u' - {b1:g} u) / {1 - b1:g}", "u <- u'"),
+        equations=(*lines, f"{{y}} = {step}", "u <- u'"),
         route=signs.route,
         reason=signs.reason,
-        skips=skips_vectors,
+        skips=skips_small(BLOCK),
         settle=lambda before, after: frozen(before, after, adam.b2),
     )
 

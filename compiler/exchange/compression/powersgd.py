@@ -30,7 +30,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.contract import Compressor, Leaves, Shape
+from diamond.compiler.exchange.contract import (
+    Compressor,
+    Leaves,
+    Shape,
+    skips_vectors,
+)
 from diamond.compiler.exchange.leafwise import mean_in_one, owed, zeros_like
 from diamond.compiler.exchange.matrices import gram_schmidt, noise_matrix, product
 from diamond.compiler.exchange.wire import Wire
@@ -58,14 +63,15 @@ def powersgd(*, rank: int = 1, feedback: bool = True, seed: int = 0) -> Compress
 
     Example:
         >>> powersgd(rank=2).skips((30, 40)), powersgd(rank=2).skips((4, 40))
-        (False, True)
+        ('', 'less than twice as large as factors of rank 2')
     """
 
-    def skips(shape: Shape) -> bool:
+    def skips(shape: Shape) -> str:
         if len(shape) < 2:
-            return True
+            return skips_vectors(shape)
         n, m = _sides(shape)
-        return 2 * min(rank, n, m) * (n + m) >= n * m
+        pays = 2 * min(rank, n, m) * (n + m) < n * m
+        return "" if pays else f"less than twice as large as factors of rank {rank}"
 
     def init(values: Leaves) -> PowerSgdState:
         def begin(number: int, leaf: jax.Array) -> jax.Array:

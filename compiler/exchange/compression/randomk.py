@@ -28,7 +28,7 @@ import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Compressor, Leaves, skips_vectors
 from diamond.compiler.exchange.leafwise import mean_in_one, owed, zeros_like
-from diamond.compiler.exchange.noise import bits, key_of, seed_of_leaf
+from diamond.compiler.exchange.noise import Stream, bits, key_of, seed_within
 from diamond.compiler.exchange.sparse import each_emptied, num_kept, spread, taken
 from diamond.compiler.exchange.wire import Wire
 
@@ -61,7 +61,8 @@ def randomk(*, density: float = 0.05, feedback: bool = True) -> Compressor:
     ) -> tuple[Leaves, RandomKState]:
         del turn
         wanted = owed(values, state.lost)
-        places = _places_of(wanted, density, wire.seed, state.uses)
+        seed = wire.stream(Stream.PLACES)
+        places = _places_of(wanted, density, seed, state.uses)
         chosen = jax.tree.map(taken, wanted, places)
         if not feedback:
             chosen = jax.tree.map(_scaled_up, chosen, wanted)
@@ -96,9 +97,11 @@ def random_places(key: jax.Array, num: int, size: int) -> jax.Array:
     return places.astype(jnp.int32)
 
 
-def _places_of(values: Leaves, density: float, seed: int, uses: jax.Array) -> Leaves:
+def _places_of(
+    values: Leaves, density: float, seed: int | jax.Array, uses: jax.Array
+) -> Leaves:
     def places(number: int, leaf: jax.Array) -> jax.Array:
-        key = key_of(seed_of_leaf(seed, number), uses, 0)
+        key = key_of(seed_within(seed, number), uses, 0)
         return random_places(key, num_kept(density, leaf.size), leaf.size)
 
     return [

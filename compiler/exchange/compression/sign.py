@@ -3,8 +3,12 @@
     s    = mean |v| over the block, in fp32
     C(v) = s where v >= 0, else -s
 
-Bill: one bit a value and 4 bytes a block; vectors (biases, norms) cross as they are.
-Payloads are gathered, or averaged in two phases.
+The last block of a tensor may hold fewer values than the others; its mean is over
+these.
+
+Bill: one bit a value and 4 bytes a block, where the last block of each tensor counts in
+full. Vectors (biases, norms) and tensors smaller than a block cross as they are, in
+their own type. Payloads are gathered, or averaged in two phases.
 Limits: exact on blocks of values of one size; |C(v) - v|^2 = |v|^2 - n s^2 in blocks of
 n, so a block that is not zero always loses less than it held, which is what feedback
 needs to converge.
@@ -24,7 +28,7 @@ import jax.numpy as jnp
 
 from diamond.compiler.exchange.bits import pack, unpack
 from diamond.compiler.exchange.blocks import SMALLEST, total
-from diamond.compiler.exchange.contract import Codec, skips_vectors
+from diamond.compiler.exchange.contract import Codec, skips_small
 
 
 class SignPayload(NamedTuple):
@@ -52,10 +56,16 @@ def sign(*, block: int = 1024, feedback: bool = True) -> Codec:
         >>> codec.decode(payload, jnp.float32)[:3]
         Array([ 0.5, -0.5,  0.5], dtype=float32)
     """
+    return _signs(block, feedback, None)
+
+
+def _signs(block: int, feedback: bool, counts: jax.Array | None) -> Codec:
+    """Returns the codec for blocks that hold so many values; all where not given."""
 
     def scaled(vector: jax.Array) -> tuple[jax.Array, jax.Array]:
         blocks = vector.reshape(-1, block)
-        scales = (total(jnp.abs(blocks)) * (1 / block)).astype(jnp.float32)
+        held = block if counts is None else jnp.maximum(counts, 1).astype(vector.dtype)
+        scales = (total(jnp.abs(blocks)) * (1 / held)).astype(jnp.float32)
         return blocks >= 0, jnp.where(scales < SMALLEST, 0, scales)
 
     def encode(vector: jax.Array, key: jax.Array | None = None) -> SignPayload:
@@ -70,7 +80,10 @@ def sign(*, block: int = 1024, feedback: bool = True) -> Codec:
 
     def signed(signs: jax.Array, scales: jax.Array, dtype: Any) -> jax.Array:
         wide = scales[:, None].astype(dtype)
-        return jnp.where(signs, wide, -wide).reshape(-1)
+        values = jnp.where(signs, wide, -wide)
+        if counts is not None:
+            values = jnp.where(jnp.arange(block) < counts[:, None], values, 0)
+        return values.reshape(-1)
 
     def decode(payload: SignPayload, dtype: Any) -> jax.Array:
         packed = payload.signs.reshape(len(payload.scales), -1)
@@ -82,6 +95,7 @@ def sign(*, block: int = 1024, feedback: bool = True) -> Codec:
         block=block,
         equation=f"C(v) = s sgn(v), s = mean|v| in blocks of {block}",
         feedback=feedback,
-        skips=skips_vectors,
+        skips=skips_small(block),
         rounded=rounded,
+        within=lambda counts: _signs(block, feedback, counts),
     )

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from diamond.compiler.exchange import bits
 from diamond.compiler.exchange.bucket import bucket_of, pack, shapes_of, unpack
 from diamond.compiler.exchange.contract import Compressor, Leaves, skips_vectors
-from diamond.compiler.exchange.noise import key_of, seed_of_leaf, uniform
+from diamond.compiler.exchange.noise import Stream, key_of, seed_within, uniform
 from diamond.compiler.exchange.wire import Wire
 from diamond.compiler.plan import Route
 
@@ -106,9 +106,10 @@ def _scale(leaf: jax.Array, clip: float) -> jax.Array:
 
 def _drawn(values: Leaves, scales: Leaves, uses: jax.Array, wire: Wire) -> Leaves:
     """Returns -1, 0 or 1 for each value, `int8`."""
+    stream = wire.stream(Stream.TERNARIES)
 
     def draw(number: int, leaf: jax.Array, scale: jax.Array) -> jax.Array:
-        key = key_of(seed_of_leaf(wire.seed, number), uses, wire.place())
+        key = key_of(seed_within(stream, number), uses, wire.place())
         chance = uniform(key, leaf.shape).astype(leaf.dtype)
         inverse = 1 / jnp.where(scale == 0, 1, scale)
         is_kept = chance < jnp.abs(jnp.clip(leaf, -scale, scale)) * inverse

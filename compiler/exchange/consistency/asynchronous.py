@@ -26,6 +26,7 @@ import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Leaves, Rule
 from diamond.compiler.exchange.delays import Law
+from diamond.compiler.exchange.symbols import weighted
 from diamond.compiler.exchange.versions import (
     Versions,
     aged,
@@ -91,10 +92,11 @@ def asynchronous(
     ) -> tuple[Leaves, Versions]:
         return mean, renewed(x, state)
 
+    ahead = "g g (x - x of tau steps ago)"
     corrected = {
         "none": (),
         "damped": ("g <- g / max(tau, 1)",),
-        "dc": (f"g <- g + {strength:g} g g (x - x of tau steps ago)",),
+        "dc": (f"g <- {weighted((1, 'g'), (strength, ahead))}",),
     }
     return Rule(
         subject="gradients",
@@ -103,7 +105,7 @@ def asynchronous(
         offer=offer,
         accept=accept,
         equations=(
-            f"g is taken at x of tau steps ago, tau drawn in 0 .. {max_staleness}",
+            f"g is taken at x of tau steps ago, tau drawn: {delays.name}",
             *corrected[compensation],
             "g <- mean[g]",
         ),

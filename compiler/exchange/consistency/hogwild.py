@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Leaves, Rule
-from diamond.compiler.exchange.noise import key_of, uniform
+from diamond.compiler.exchange.noise import Stream, key_of, seed_within, uniform
 from diamond.compiler.exchange.versions import (
     Versions,
     aged,
@@ -45,7 +45,8 @@ def hogwild(*, max_staleness: int = 2, wire: Wire) -> Rule:
     """
 
     def age(place: int, leaf: jax.Array, clock: jax.Array) -> jax.Array:
-        drawn = uniform(key_of(wire.seed + place, clock, wire.place()), leaf.shape)
+        seed = seed_within(wire.stream(Stream.AGES), place)
+        drawn = uniform(key_of(seed, clock, wire.place()), leaf.shape)
         return jnp.floor(drawn.astype(leaf.dtype) * (max_staleness + 1)).astype("int32")
 
     def view(x: Leaves, state: Versions) -> Leaves:
@@ -68,8 +69,8 @@ def hogwild(*, max_staleness: int = 2, wire: Wire) -> Rule:
         offer=lambda gradients, x, state: gradients,
         accept=accept,
         equations=(
-            "g is taken at x of tau steps ago, tau drawn for each coordinate in "
-            f"0 .. {max_staleness}",
+            "g is taken at x of tau steps ago, tau drawn for each coordinate, "
+            f"evenly in 0 .. {max_staleness}",
             "g <- mean[g]",
         ),
         begin=lambda params, state: versions_of(params, max_staleness),

@@ -13,8 +13,9 @@ Bill: one mean of the parameters every H steps; one copy of the parameters for a
 what the outer step holds.
 Limits: `every = 1` with `average` and SGD inside is synchronous data parallelism.
 
-References: S. Stich, arXiv 1805.09767, 2018 (local SGD); A. Douillard et al., arXiv
-2311.08105, 2023 (DiLoCo).
+References: H. B. McMahan et al., arXiv 1602.05629, 2017 (federated averaging); S.
+Stich, arXiv 1805.09767, 2018 (local SGD); A. Douillard et al., arXiv 2311.08105, 2023
+(DiLoCo).
 """
 
 from typing import NamedTuple

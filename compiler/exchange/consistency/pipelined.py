@@ -12,7 +12,8 @@ pipelined run, and room to overlap, not the overlap itself.
 Limits: the gradients of `synchronous`, D steps later.
 Traps: the delay narrows what is stable: at curvature h a learning rate of less than
 (2/h) sin(pi / (4 D + 2)), half of that of `synchronous` for D = 1. Its width K in the
-paper is D + 1; the default D = 1 is the paper's K = 2.
+paper is D + 1; the default D = 1 is the paper's K = 2. Where its phase of a schedule
+ends, the D means that are on their way are dropped: nobody uses those gradients.
 
 References: Y. Li et al., Pipe-SGD: A Decentralized Pipelined SGD Framework for
 Distributed Deep Net Training, arXiv 1811.03619, 2018.

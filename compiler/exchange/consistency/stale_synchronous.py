@@ -96,7 +96,8 @@ def stale_synchronous(*, delays: Law, wire: Wire) -> Rule:
         accept=accept,
         equations=(
             "p <- p + g",
-            "r = p, p <- 0 where the copy's clock says so, else 0",
+            "r = p, p <- 0 after w steps without sending, else r = 0",
+            f"w is drawn anew when the copy sends: {delays.name}",
             "m = mean[r]",
             f"g <- m + (g - r) / {wire.size}",
         ),

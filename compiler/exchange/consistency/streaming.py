@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Leaves, Outer, Rule, State
+from diamond.compiler.exchange.symbols import weighted
 
 
 class StreamingState(NamedTuple):
@@ -101,5 +102,5 @@ def _equations(outer: Outer, delay: int, merge: float) -> tuple[str, ...]:
     when = "the next step" if delay == 1 else f"{delay} steps later"
     lands = (f"{when}, with this d:",) if delay else ()
     steps = tuple(line.replace("x <-", "a <-") for line in outer.equations)
-    mixed = f"x <- {merge:g} x + {1 - merge:g} a" if merge else "x <- a"
-    return ("d = mean[a - x]", *lands, *steps, mixed)
+    mixed = weighted((merge, "x"), (1 - merge, "a"))
+    return ("d = mean[a - x]", *lands, *steps, f"x <- {mixed}")

@@ -7,8 +7,10 @@ with the anchor a (where the copies last met) and the displacement d = mean (a -
 Bill: nothing beyond the mean itself.
 Limits: with `every = 1` and SGD inside it is synchronous data parallelism.
 
-References: S. Stich, Local SGD Converges Fast and Communicates Little, arXiv
-1805.09767, 2018.
+References: H. B. McMahan et al., Communication-Efficient Learning of Deep Networks
+from Decentralized Data, AISTATS 2017, arXiv 1602.05629 (federated averaging; here all
+copies meet, each with the same weight); S. Stich, Local SGD Converges Fast and
+Communicates Little, arXiv 1805.09767, 2018.
 """
 
 import jax

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Outer, Tree
+from diamond.compiler.exchange.symbols import weighted
 
 
 class BmufState(NamedTuple):
@@ -66,10 +67,10 @@ def bmuf(
         new = jax.tree.map(lambda b, d: kept * b - lr * d, old, moved)
         return jax.tree.map(start, anchor, old, new), BmufState(new)
 
-    ahead = f"x <- a - {kept:g} b + b' + {kept:g} b'"
+    ahead = weighted((1, "a"), (-kept, "b"), (1, "b'"), (kept, "b'"))
     equations = (
-        f"b' = {kept:g} b - {lr:g} d",
-        ahead if nesterov else "x <- a + b'",
+        f"b' = {weighted((kept, 'b'), (-lr, 'd'))}",
+        f"x <- {ahead}" if nesterov else "x <- a + b'",
         "b <- b'",
     )
     return Outer(init, step, is_mean=False, equations=equations)

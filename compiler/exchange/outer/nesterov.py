@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Outer, Tree
+from diamond.compiler.exchange.symbols import weighted
 
 
 class NesterovState(NamedTuple):
@@ -52,5 +53,10 @@ def nesterov(*, lr: float = 0.7, momentum: float = 0.9) -> Outer:
         )
         return params, NesterovState(speed)
 
-    equations = (f"b <- {momentum:g} b + d", f"x <- a - {lr:g} (d + {momentum:g} b)")
+    ahead = weighted((1, "d"), (momentum, "b"))
+    ahead = f"({ahead})" if momentum else ahead
+    equations = (
+        f"b <- {weighted((momentum, 'b'), (1, 'd'))}",
+        f"x <- {weighted((1, 'a'), (-lr, ahead))}",
+    )
     return Outer(init, step, is_mean=False, equations=equations)

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.contract import Outer, Tree
+from diamond.compiler.exchange.symbols import weighted
 
 
 class SlowMoState(NamedTuple):
@@ -50,5 +51,8 @@ def slowmo(*, lr: float = 1.0, momentum: float = 0.5) -> Outer:
         params = jax.tree.map(lambda a, b: a - lr * b, anchor, slow)
         return params, SlowMoState(slow)
 
-    equations = (f"b <- {momentum:g} b + d", f"x <- a - {lr:g} b")
+    equations = (
+        f"b <- {weighted((momentum, 'b'), (1, 'd'))}",
+        f"x <- {weighted((1, 'a'), (-lr, 'b'))}",
+    )
     return Outer(init, step, is_mean=False, equations=equations)

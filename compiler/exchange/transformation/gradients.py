@@ -5,7 +5,8 @@
     params = optax.apply_updates(params, updates)
 
 Where a rule looks back, the gradient is taken at `exchange.view(params, a)`, and
-`update` takes the parameters too.
+`update` takes the parameters too. What the language refuses over one axis is refused
+here with the same code, as a `ValueError`.
 """
 
 import optax
@@ -39,7 +40,8 @@ def synchronous(
         size: Members along the axis; looked up where not given.
 
     Raises:
-        ValueError: Under a parameter server or a gossip.
+        ValueError: Under a parameter server or a gossip, and if the language refuses
+            the terms together.
 
     Example:
         >>> exchange = synchronous("data", compression=words.Int8(block=64))

@@ -10,6 +10,9 @@ learn where the outer one put the copies; where anchors matter (a rounding codec
 outer step with momentum), compile a scheme instead.
 """
 
+from collections.abc import Iterable
+from typing import Never
+
 import optax
 
 from diamond.compiler.exchange.transformation.transform import (
@@ -20,6 +23,13 @@ from diamond.compiler.exchange.transformation.transform import (
 from diamond.dsl import vocabulary as words
 from diamond.dsl.vocabulary import scheme as families
 
+_STREAMS = "all parameters meet at one update"
+_OF_A_SCHEME = {
+    "fragments": _STREAMS,
+    "delay": _STREAMS,
+    "merge": _STREAMS,
+    "state": "the optimizer's state is not seen",
+}
 _NONE, _ALLREDUCE, _AVERAGE = words.NoCompression(), words.AllReduce(), words.Average()
 
 
@@ -31,6 +41,7 @@ def local(
     compression: families.Compression = _NONE,
     centralization: families.Centralization = _ALLREDUCE,
     size: int | None = None,
+    **others: Never,
 ) -> optax.GradientTransformationExtraArgs:
     """Lets copies take `every` steps alone, then makes them meet.
 
@@ -41,13 +52,19 @@ def local(
         compression: Form of the values on the wire.
         centralization: How all members get the mean, an `AllReduce`.
         size: Members along the axis; looked up where not given.
+        others: None. What a scheme's `local` takes besides needs a scheme: `fragments`,
+            `delay` and `merge`, since here all parameters meet at one update, and
+            `state`, since an exchange does not see the optimizer's.
 
     Raises:
-        ValueError: Under a parameter server or a gossip.
+        ValueError: Under a parameter server or a gossip, and if the language refuses
+            the terms together.
+        TypeError: If there are `others`.
 
     Example:
         >>> exchange = local("site", every=50, outer=words.Nesterov(lr=0.7))
     """
+    _check_no_others(others)
     check_averages(centralization)
     rule = words.Local(every=every, outer=outer)
     return transformation(Terms(axis, rule, compression, centralization, size))
@@ -96,20 +113,27 @@ def gossip(
         topology: Who the neighbours are: `ring`, `exponential`, `hypercube`,
             `complete`, `pairs` or `chain`.
         push_sum: Carry weights along, for topologies that are not even (`chain`).
-        compression: Form of the parameters on the wire, without feedback.
+        compression: Form of the parameters on the wire, one without feedback whose
+            messages are decoded each by itself.
         size: Members along the axis; looked up where not given.
 
     Raises:
-        ValueError: If the compression keeps feedback.
+        ValueError: If the language refuses the terms together.
 
     Example:
         >>> exchange = gossip("site", topology="ring")
     """
-    if getattr(compression, "feedback", False):
-        raise ValueError(
-            f"{compression} keeps feedback, which a gossip cannot use: neighbours "
-            "change, and what is lost stays with its owner; give `feedback=False`"
-        )
-    rule = words.Local(every=every)
+    rule = words.Synchronous() if every == 1 else words.Local(every=every)
     who = words.Gossip(topology, push_sum)
     return transformation(Terms(axis, rule, compression, who, size))
+
+
+def _check_no_others(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in _OF_A_SCHEME:
+            raise TypeError(f"`local` got an unexpected keyword argument `{name}`")
+        raise TypeError(
+            f"`{name}` needs a whole scheme: in an exchange alone "
+            f"{_OF_A_SCHEME[name]}; use `diamond.compile` with "
+            f"`diamond.Local(every=..., {name}=...)`"
+        )

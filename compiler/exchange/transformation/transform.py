@@ -15,12 +15,18 @@ import jax.numpy as jnp
 import optax
 
 from diamond.compiler.exchange.contract import Leaves, Mixer, Rule, State, Tree
-from diamond.compiler.exchange.dense import check_patterns
 from diamond.compiler.exchange.site import Site
 from diamond.compiler.exchange.tables import is_exact, mixer_of, rule_of
+from diamond.compiler.exchange.transformation.legal import (
+    axis_size,
+    check_steady,
+    one_axis,
+    refuse,
+)
 from diamond.compiler.exchange.wire import mesh_wire
 from diamond.compiler.plan import TensorSpec
 from diamond.dsl import vocabulary as words
+from diamond.dsl.legality import legality, of_tensors
 from diamond.dsl.vocabulary import scheme as families
 
 
@@ -71,6 +77,12 @@ class Terms(NamedTuple):
     centralization: families.Centralization
     size: int | None
 
+    def scheme(self, size: int | None) -> words.Scheme:
+        """Returns the scheme of this axis alone."""
+        return one_axis(
+            self.axis, size, self.consistency, self.compression, self.centralization
+        )
+
     def init(self, params: Tree) -> ExchangeState:
         """Returns a device's state before the first update."""
         rule, mixer = self._pair_for(params)
@@ -101,30 +113,56 @@ class Terms(NamedTuple):
         return jax.tree.unflatten(tree, seen)
 
     def _check_size(self) -> None:
-        found = jax.lax.axis_size(self.axis)
+        found = axis_size(self.axis)
         if self.size not in (None, found):
             raise ValueError(
                 f"`size = {self.size}`, but axis `{self.axis}` has {found} members: "
                 f"leave `size` out, or give {found}"
             )
 
+    def _check_place(self, size: int, tensors: tuple[TensorSpec, ...]) -> None:
+        scheme = self.scheme(size)
+        refuse(legality(scheme))
+        refuse(of_tensors(scheme, [tensor.path for tensor in tensors]))
+
     def _pair_for(self, tree: Tree) -> "_Pair":
-        wire = mesh_wire(self.axis, self.size or jax.lax.axis_size(self.axis))
-        site = Site(wire, tensors_of(tree))
+        size = self.size or axis_size(self.axis)
+        site = Site(mesh_wire(self.axis, size), tensors_of(tree))
+        self._check_place(size, site.tensors)
         exact = is_exact(self.compression, self.centralization)
         mixer = mixer_of(self.centralization, self.compression, site)
-        check_patterns(site.tensors, self.compression)
         rule = rule_of(self.consistency, self.centralization, site, is_exact=exact)
         return _Pair(rule, mixer)
 
 
+def checked(terms: Terms) -> Terms:
+    """Returns terms that the language allows and an exchange alone can follow.
+
+    Raises:
+        ValueError: With the rule's code, its reason and the way out.
+        TypeError: If one of them is no such term.
+
+    Example:
+        >>> rule, codec, who = words.Local(1), words.Sign(), words.Gossip()
+        >>> checked(Terms("site", rule, codec, who, size=None))
+        Traceback (most recent call last):
+        ValueError: D055: `sign` over `site` does not go with `gossip`: ...
+    """
+    scheme = terms.scheme(terms.size)
+    refuse(legality(scheme))
+    check_steady(scheme.replicas[0])
+    return terms
+
+
 def transformation(terms: Terms) -> optax.GradientTransformationExtraArgs:
-    """Returns the transformation of values at one point."""
+    """Returns the transformation of values at one point; see `checked`."""
+    terms = checked(terms)
     return optax.GradientTransformationExtraArgs(terms.init, terms.update)
 
 
 def looking_back(terms: Terms) -> LookingBack:
     """Returns the transformation of gradients that are taken elsewhere."""
+    terms = checked(terms)
     return LookingBack(terms.init, terms.update, terms.view)
 
 

@@ -20,6 +20,8 @@ class Clause:
         rule: Place of the rule among the axis's phases of consistency.
         rule_start: The first step of that phase.
         codec_start: The first step of the codec's phase of compression.
+        memory: Place of the clause with which the codec's memory began.
+        memory_start: The first step of that clause.
     """
 
     index: int
@@ -30,6 +32,8 @@ class Clause:
     rule: int
     rule_start: int
     codec_start: int
+    memory: int
+    memory_start: int
 
     @property
     def every(self) -> int:
@@ -50,22 +54,23 @@ class Clause:
         """Says whether a part, the last where not given, is exchanged at a step.
 
         Example:
-            >>> clause = Clause(0, 3, None, Local(every=2), None, 1, 3, 0)
+            >>> clause = Clause(0, 3, None, Local(every=2), None, 1, 3, 0, 0, 3)
             >>> [clause.is_due(step) for step in range(3, 8)]
             [False, True, False, True, False]
         """
         return (self.age(step) + 1 - self._turn(part)) % self.every == 0
 
     def count(self, step: int, part: int | None = None) -> int:
-        """Returns how many exchanges of a part in this clause lie before a step.
+        """Returns the exchanges of a part before a step since the memory began.
 
         Example:
-            >>> clause = Clause(0, 0, None, Local(every=4, fragments=2), None, 0, 0, 0)
+            >>> rule = Local(every=4, fragments=2)
+            >>> clause = Clause(0, 0, None, rule, None, 0, 0, 0, 0, 0)
             >>> [clause.count(step, part=0) for step in range(8)]
             [0, 0, 1, 1, 1, 1, 2, 2]
         """
         rest = self.every - self._turn(part)
-        until, since = self.age(step), self.age(self.start)
+        until, since = self.age(step), self.age(self.memory_start)
         return (until + rest) // self.every - (since + rest) // self.every
 
     def codec(self, step: int) -> Any:
@@ -90,6 +95,8 @@ class ReplicaAxis:
         rules: The phases of consistency.
         clauses: The clauses; the first starts at step 0.
         decay: b1 of the scheme's optimizer, None where it has none.
+        inside: Members that differ along the axes inside alone.
+        seed: The seed of the run.
     """
 
     index: int
@@ -99,6 +106,8 @@ class ReplicaAxis:
     rules: tuple[Any, ...]
     clauses: tuple[Clause, ...]
     decay: float | None = None
+    inside: int = 1
+    seed: int = 0
 
     def at(self, step: int) -> Clause:
         """Returns the clause that holds at a step."""
@@ -112,3 +121,7 @@ class ReplicaAxis:
     def place_of(self, member: int) -> int:
         """Returns the index of a member along the axis."""
         return next(group.index(member) for group in self.groups if member in group)
+
+    def outside_of(self, member: int) -> int:
+        """Returns the place of a member along the axes outside, row-major."""
+        return member // (self.size * self.inside)

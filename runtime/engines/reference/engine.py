@@ -7,7 +7,8 @@ With x_i the parameters of member i, a step is
     3. from the innermost axis outwards: what the rule of the axis makes of g
     4. x_i <- x_i + the optimizer's update for g_i
     5. from the innermost axis outwards: what the rule of the axis makes of x
-    6. what rules have to do when all axes are done, such as setting anchors
+    6. what rules have to do when all axes are done, such as setting anchors, and
+       when an axis outside has moved the members
 
 JAX computes the gradient of the unsharded model and the optimizer's update, for one
 member at a time on one device. Everything between members is NumPy.
@@ -32,7 +33,7 @@ from diamond.runtime.engines.reference import (
     variance,
     vectors,
 )
-from diamond.runtime.engines.reference.consistency import rule_of
+from diamond.runtime.engines.reference.consistency import are_moved, rule_of
 from diamond.runtime.engines.reference.meeting import average
 from diamond.runtime.engines.reference.state import ReferenceState, Tree, Vector
 from diamond.runtime.engines.reference.timeline import axes_of
@@ -122,6 +123,10 @@ class ReferenceEngine:
             state = rule.parameters(axis, state)
         for axis, rule in inside_out:
             state = rule.finish(axis, state, self.task.optimizer)
+        for axis, rule in inside_out:
+            outside = self.axes[: axis.index]
+            if any(are_moved(each, state.step) for each in outside):
+                state = rule.moved(axis, state)
         self._has_stepped = True
         metrics = {"loss": np.array(losses).reshape(self.sizes)}
         return state._replace(step=state.step + 1), metrics

@@ -58,9 +58,9 @@ def over_groups(
     clause, layout = axis.at(state.step), _layout(state, places)
     memory = list(replicas.codec_memory(axis, state, part))
     count = clause.count(state.step, part)
-    meeting = Meeting(axis.name, layout.paths, count, axis.decay)
     results = list(values)
     for group in axis.groups:
+        meeting = _meeting(axis, group, layout, count)
         leaves = [vectors.cut(values[i], layout) for i in group]
         new, left = of_group(clause, leaves, [memory[i] for i in group], meeting)
         for i, result, remembered in zip(group, new, left, strict=True):
@@ -79,15 +79,22 @@ def start(
         layout: The leaves of that part.
         like: A vector a member, of what will be exchanged.
     """
-    meeting = Meeting(axis.name, layout.paths, 0, axis.decay)
     memory = [None] * len(like)
     for group in axis.groups:
+        meeting = _meeting(axis, group, layout, 0)
         leaves = vectors.cut(like[group[0]], layout)
         who, form = clause.centralization, clause.compression
         begun = centralization.start(who, form, leaves, axis.size, meeting)
         for i, remembered in zip(group, begun, strict=True):
             memory[i] = remembered
     return tuple(memory)
+
+
+def _meeting(
+    axis: ReplicaAxis, group: Sequence[int], layout: Layout, count: int
+) -> Meeting:
+    outside = axis.outside_of(group[0])
+    return Meeting(axis.name, layout.paths, count, axis.decay, axis.seed, outside)
 
 
 def _layout(state: ReferenceState, places: Places | None) -> Layout:

@@ -166,7 +166,7 @@ def _clashes_between(axes: tuple[ReplicaAxis, ...]) -> Iterator[Any]:
     if streams and len(loose) > 1:
         yield loose
     for place, axis in enumerate(axes):
-        outside = [a.name for a in axes[:place] if _any(a, _exchanges_gradients)]
+        outside = [a.name for a in axes[:place] if _any(a, exchanges_gradients)]
         if outside and _any(axis, _is_served):
             yield (*outside, axis.name)
 
@@ -187,7 +187,8 @@ def _is_served(clause: Clause) -> bool:
     return isinstance(clause.centralization, ParameterServer)
 
 
-def _exchanges_gradients(clause: Clause) -> bool:
+def exchanges_gradients(clause: Clause) -> bool:
+    """Says whether gradients cross an axis, and not parameters or ways."""
     return _has(clause, GRADIENTS) and not isinstance(clause.centralization, Gossip)
 
 

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diamond.runtime.engines.reference import noise
+from diamond.runtime.engines.reference.noise import Use
+
 Array = NDArray[Any]
 Leaves = list[Array]
 
@@ -25,12 +28,20 @@ class Meeting:
         paths: One path a leaf, its keys joined by "/".
         count: Exchanges of this phase that were done before.
         decay: b1 of the scheme's Adam, which `onebit` needs; None otherwise.
+        seed: The seed of the run.
+        outside: Place of those who meet along the axes outside.
     """
 
     axis: str
     paths: tuple[str, ...]
     count: int
     decay: float | None = None
+    seed: int = 0
+    outside: int = 0
+
+    def seed_of(self, use: Use) -> int:
+        """Returns the seed of what is drawn here for a use."""
+        return noise.seed_of(use, self.axis, self.seed, self.outside)
 
 
 def average(values: Sequence[Array]) -> Array:

@@ -42,14 +42,14 @@ def with_rule_memory(
 
 def codec_memory(axis: ReplicaAxis, state: ReferenceState, part: int) -> OfMembers:
     """Returns what the codec in force on an axis remembers of a part of the model."""
-    return state.codecs[axis.index][axis.at(state.step).index][part]
+    return state.codecs[axis.index][axis.at(state.step).memory][part]
 
 
 def with_codec_memory(
     axis: ReplicaAxis, state: ReferenceState, part: int, memory: Sequence[Any]
 ) -> ReferenceState:
     """Replaces what the codec in force on an axis remembers of a part of the model."""
-    clauses, place = state.codecs[axis.index], axis.at(state.step).index
+    clauses, place = state.codecs[axis.index], axis.at(state.step).memory
     clauses = replaced(clauses, place, replaced(clauses[place], part, tuple(memory)))
     return state._replace(codecs=replaced(state.codecs, axis.index, clauses))
 

@@ -22,7 +22,8 @@ class ReferenceState(NamedTuple):
     What a rule, a codec or push-sum remembers for a member is a named tuple that is
     declared beside it, or None where it remembers nothing. The phases of `rules` are
     those of the axis's consistency; the phases of `codecs` and `push_sums` are the
-    axis's clauses. A clause has one part, or one a fragment of the model.
+    axis's clauses, of which the first that share a codec's memory holds it. A clause
+    has one part, or one a fragment of the model.
     """
 
     step: int  # steps taken so far

@@ -8,15 +8,19 @@ every change of any of them gives the *clauses* of the axis:
     compression     |    none           |  int8             ...
     clauses         |  0          |  1  |  2                ...
 
-What a rule remembers lasts as long as its phase of consistency; what a codec
-remembers lasts as long as its clause. A codec that begins gently is in force in
-stages, see `stages`, which share what it remembers.
+What a rule remembers lasts as long as its phase of consistency. What a codec remembers
+lasts as long as its phase of compression, whatever way the messages travel, while what
+it encodes stays the same thing: gradients on their way to a mean under one rule after
+another, or the ways since the anchors of one rule. A codec that begins gently is in
+force in stages, see `stages`, which share what it remembers.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from diamond.dsl.vocabulary import Phase, Replicas, Scheme, phases_of
+from diamond.dsl.vocabulary import AllReduce, Phase, Replicas, Scheme, phases_of
 from diamond.runtime.engines.reference import meaning, stages
 from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
 from diamond.runtime.engines.reference.members import groups
@@ -43,39 +47,49 @@ def axes_of(scheme: Scheme) -> tuple[ReplicaAxis, ...]:
     blocks = [replicas[axis.name] for axis in scheme.mesh if axis.name in replicas]
     sizes = tuple(axis.size for axis in scheme.mesh if axis.name in replicas)
     decay = stages.betas_of(scheme.train.optimizer)[0]
-    axes = tuple(_laid_out(i, sizes, b, decay) for i, b in enumerate(blocks))
+    seed = scheme.train.seed
+    axes = tuple(_laid_out(i, sizes, b, decay, seed) for i, b in enumerate(blocks))
     meaning.check_clauses(scheme, axes)
     return axes
 
 
 def _laid_out(
-    index: int, sizes: tuple[int, ...], block: Replicas, decay: float | None
+    index: int,
+    sizes: tuple[int, ...],
+    block: Replicas,
+    decay: float | None,
+    seed: int,
 ) -> ReplicaAxis:
     who = phases_of(block.centralization)
     when = phases_of(block.consistency)
     form = phases_of(block.compression)
     starts = sorted({phase.start for phase in (*who, *when, *form)})
+    clauses: list[Clause] = []
+    for start in starts:
+        clauses.append(_clause(clauses, start, who, when, form))
     return ReplicaAxis(
         index=index,
         name=block.axis,
         size=sizes[index],
         groups=groups(sizes, index),
         rules=tuple(phase.value for phase in when),
-        clauses=tuple(_clause(i, s, who, when, form) for i, s in enumerate(starts)),
+        clauses=tuple(clauses),
         decay=decay,
+        inside=math.prod(sizes[index + 1 :]),
+        seed=seed,
     )
 
 
 def _clause(
-    index: int,
+    before: Sequence[Clause],
     start: int,
     who: Sequence[Phase[Any]],
     when: Sequence[Phase[Any]],
     form: Sequence[Phase[Any]],
 ) -> Clause:
     rule, codec = _place(when, start), _place(form, start)
-    return Clause(
-        index=index,
+    clause = Clause(
+        index=len(before),
         start=start,
         centralization=who[_place(who, start)].value,
         consistency=when[rule].value,
@@ -83,7 +97,22 @@ def _clause(
         rule=rule,
         rule_start=when[rule].start,
         codec_start=form[codec].start,
+        memory=len(before),
+        memory_start=start,
     )
+    if not before or _remembered(before[-1]) != _remembered(clause):
+        return clause
+    last = before[-1]
+    return replace(clause, memory=last.memory, memory_start=last.memory_start)
+
+
+def _remembered(clause: Clause) -> tuple[Any, ...]:
+    """Returns what a codec's memory is of: it goes on while that stays the same."""
+    who = clause.centralization
+    is_gradient = meaning.exchanges_gradients(clause)
+    encoded = "gradients" if is_gradient else ("ways", clause.rule)
+    result = who.reduce if isinstance(who, AllReduce) else type(who)
+    return encoded, result, clause.codec_start
 
 
 def _place(phases: Sequence[Phase[T]], step: int) -> int:

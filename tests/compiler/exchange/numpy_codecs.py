@@ -1,7 +1,7 @@
 """The codecs in plain NumPy, value by value as their equations have it.
 
-Each takes a vector `[n]` and the uniform numbers of an encoding, and returns what comes
-out at the other end.
+Each takes a vector `[n]` and the uniform numbers of an encoding, or of signs which of
+the vector are values and no padding, and returns what comes out at the other end.
 """
 
 import zlib
@@ -9,11 +9,11 @@ import zlib
 import ml_dtypes
 import numpy as np
 
+from diamond.compiler.exchange.noise import Stream
 from diamond.dsl.vocabulary import Cast, Int4, Int8, NoCompression, Qsgd, Sign
 from tests.compiler.exchange.members import AXIS
 
 SMALLEST = np.finfo(np.float32).tiny
-SEED = zlib.crc32(AXIS.encode())
 
 
 def mixed(h):
@@ -23,6 +23,17 @@ def mixed(h):
     h ^= h >> 15
     h = h * 0x846CA68B & 0xFFFFFFFF
     return h ^ h >> 16
+
+
+def seed_of(use, *leaf, axis=AXIS, seed=0, outside=0):
+    """Returns the seed of a use, and of a leaf, in whole numbers."""
+    found = 0
+    for number in (use, zlib.crc32(axis.encode()), seed, outside, *leaf):
+        found = mixed((found + number) & 0xFFFFFFFF)
+    return found
+
+
+SEED = seed_of(Stream.ROUNDING)
 
 
 def uniform(seed, count, member, n):
@@ -64,12 +75,17 @@ def _qsgd(term, vector, draw):
     return made
 
 
-def _sign(term, vector, draw):
+def _sign(term, vector, held):
     dtype = vector.dtype.type
-    blocks = vector.reshape(-1, term.block)
-    scale = np.float32(np.abs(blocks).sum(1, keepdims=True) * dtype(1 / term.block))
-    scale = np.where(scale < SMALLEST, np.float32(0), scale)
-    return np.where(blocks >= 0, scale, -scale).astype(dtype).ravel()
+    made = np.zeros_like(vector)
+    for start in range(0, len(vector), term.block):
+        here = np.arange(start, start + term.block)
+        here = here if held is None else here[held[here]]
+        if len(here):
+            scale = np.float32(np.abs(vector[here]).sum() * dtype(1 / len(here)))
+            scale = scale if scale >= SMALLEST else np.float32(0)
+            made[here] = np.where(vector[here] >= 0, scale, -scale)
+    return made
 
 
 def _cast(term, vector, draw):

@@ -1,16 +1,15 @@
 """Delays drawn from a law, and the versions that they look back at."""
 
-import zlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diamond.compiler.exchange.delays import law_of
-from diamond.compiler.exchange.noise import key_of, uniform
+from diamond.compiler.exchange.noise import Stream, key_of, uniform
 from diamond.compiler.exchange.versions import aged, renewed, versions_of
-from tests.compiler.exchange.members import AXIS, over_members
+from tests.compiler.exchange.members import over_members
+from tests.compiler.exchange.numpy_codecs import seed_of
 
 
 def delays_of(law, size, steps):
@@ -46,7 +45,7 @@ def test_delays_follow_their_law_cut_off_at_the_bound(law, mean, most, shares) -
 
 def test_a_delay_is_a_function_of_seed_axis_step_and_member() -> None:
     found = delays_of(law_of(law="uniform", mean=2.0, seed=7, most=4), size=4, steps=9)
-    seed = zlib.crc32(AXIS.encode()) ^ 7
+    seed = seed_of(Stream.DELAYS, seed=7)
     for step in range(9):
         for member in range(4):
             u = float(uniform(key_of(seed, step, member), 1)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diamond.compiler.exchange.compression.gradiveq import gradiveq
-from diamond.compiler.exchange.noise import key_of, uniform
+from diamond.compiler.exchange.noise import Stream, key_of, seed_within, uniform
 from diamond.compiler.exchange.transformation import synchronous
 from diamond.compiler.exchange.wire import mesh_wire
 from diamond.dsl.vocabulary import Gradiveq
@@ -29,7 +29,7 @@ def _by_hand(rounds, leaf, seed, feedback):
     values = [each[leaf].astype(np.float64) for each in rounds]
     values = [each.reshape(len(each), -1) for each in values]
     size = values[0].shape[1]
-    noise = uniform(key_of(seed + leaf, 0, 0), (SLICE, KEEP))
+    noise = uniform(key_of(seed_within(seed, leaf), 0, 0), (SLICE, KEEP))
     basis, middle = _orthonormal(2 * np.asarray(noise, float) - 1), np.zeros(SLICE)
     lost, made = np.zeros_like(values[0]), []
     for number, v in enumerate(values):
@@ -127,12 +127,27 @@ def test_it_takes_turns_in_a_loop_of_one_s_own() -> None:
         return means
 
     compressor = gradiveq(
-        slice=SLICE, keep=KEEP, every=EVERY, seed=mesh_wire(AXIS, 2).seed
+        slice=SLICE,
+        keep=KEEP,
+        every=EVERY,
+        seed=mesh_wire(AXIS, 2).stream_alike(Stream.BASES),
     )
     wanted, _ = exchanged(compressor, rounds)
     for one, other in zip(over_members(run, *rounds), wanted, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_basis_is_learned_from_values_whose_squares_vanish() -> None:
+    rounds = drawn(1, rounds=1, shapes=((9, 16),))
+    compressor = gradiveq(slice=SLICE, keep=KEEP, every=EVERY)
+    [large, small] = (
+        exchanged(compressor, [[leaf * np.float32(scale) for leaf in rounds[0]]])[1]
+        for scale in (1.0, 1e-15)
+    )
+    assert np.asarray(small.bases[0].columns).any(axis=-2).all()
+    for one, other in zip(small.bases[0].columns, large.bases[0].columns, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_more_coefficients_than_values_are_refused() -> None:

@@ -17,7 +17,7 @@ from tests.compiler.exchange.members import AXIS, over_members
 from tests.compiler.exchange.rounds import drawn, exchanged, messages_of
 
 B1, B2, LR, EPS = 0.8, 0.95, 0.1, 1e-8
-SHAPES = ((5,), (6, 5), (4, 7))
+SHAPES = ((5,), (40, 30), (33, 32))  # 1200 and 1056 values: a block and a part of one
 TENSORS = tuple(
     TensorSpec(name, shape, "float32")
     for name, shape in zip("buw", SHAPES, strict=True)
@@ -56,10 +56,10 @@ def _trained(rounds, start):
     return jax.tree.map(np.asarray, over_members(run, *rounds))
 
 
-def _signs(p):
-    blocks = p.reshape(*p.shape[:-1], -1, BLOCK)
-    scales = np.abs(blocks).mean(-1, keepdims=True)
-    return np.where(blocks >= 0, scales, -scales).reshape(p.shape)
+def _signs(p, held):
+    blocks, held = (each.reshape(*p.shape[:-1], -1, BLOCK) for each in (p, held))
+    scales = np.abs(blocks).sum(-1) / np.maximum(1, held.sum(-1))
+    return (np.sign(blocks + 1e-300) * scales[..., None] * held).reshape(p.shape)
 
 
 class _Signs:
@@ -76,11 +76,15 @@ class _Signs:
         full = [np.pad(v, ((0, 0), (0, -v.shape[1] % BLOCK))) for v in flat]
         whole = np.concatenate(full, 1)
         p = np.pad(whole, ((0, 0), (0, self.size - whole.shape[1]))) + self.lost
-        sent = _signs(p)
+        ones = [
+            np.pad(np.ones(v.shape[1], bool), (0, -v.shape[1] % BLOCK)) for v in flat
+        ]
+        held = np.pad(np.concatenate(ones), (0, self.size - whole.shape[1]))
+        sent = _signs(p, np.broadcast_to(held, p.shape))
         self.lost, mean = p - sent, sent.mean(0)
         if self.two_phase:
             mean = mean + self.owed
-            self.owed, mean = mean - _signs(mean), _signs(mean)
+            self.owed, mean = mean - _signs(mean, held), _signs(mean, held)
         parts = np.split(mean, np.cumsum([v.shape[1] for v in full])[:-1])
         parts = parts[: len(leaves)]
         return [
@@ -94,7 +98,7 @@ def _by_hand(rounds, start):
     rounds = [[leaf.astype(np.float64) for leaf in values] for values in rounds]
     members = len(rounds[0][0])
     x, mu, nu = ([np.zeros(shape) for shape in SHAPES] for _ in range(3))
-    signs, seen = _Signs(members, blocks=2), []
+    signs, seen = _Signs(members, blocks=4), []
     for t, values in enumerate(rounds, start=1):
         mean = [leaf.mean(0) for leaf in values]
         moved = [B1 * m + (1 - B1) * g for m, g in zip(mu, mean, strict=True)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diamond.compiler.exchange.centralization.parameter_server import late_at
+from diamond.compiler.exchange.noise import Stream
 from diamond.compiler.exchange.owners import to_owners
 from diamond.compiler.exchange.transformation import synchronous
 from diamond.dsl.vocabulary import (
@@ -28,7 +29,7 @@ from diamond.dsl.vocabulary import (
 )
 from tests.compiler.exchange.members import over_members
 from tests.compiler.exchange.mixers import SHAPES, alike, certified, mixer_for, sent
-from tests.compiler.exchange.numpy_codecs import SEED, mixed, through, uniform
+from tests.compiler.exchange.numpy_codecs import mixed, seed_of, through, uniform
 from tests.compiler.exchange.rounds import drawn
 from tests.compiler.programs import checked, program_of, scheme_over
 from tests.schemes import OPTIMIZERS, examples_of, tiny_batch
@@ -66,14 +67,29 @@ def _wanted(form, rounds, coded):
         total = 0
         for member in range(size):
             vector = _laid([values[place][member] for place in coded], block)
-            draw = uniform(SEED, count, member, vector.size)
+            draw = np.concatenate(
+                [
+                    uniform(
+                        seed_of(Stream.ROUNDING, place),
+                        count,
+                        member,
+                        _laid([values[place][member]], block).size,
+                    )
+                    for place in coded
+                ]
+            )
             if getattr(form, "feedback", False):
                 vector = vector + lost.get(member, np.float32(0))
+            if isinstance(form, Sign):
+                ones = [np.ones(SHAPES[place], bool) for place in coded]
+                draw = _laid(ones, block)
             made = through(form, vector, draw)
             lost[member] = vector - made
             total = total + made
         yield total * np.float32(1 / size)
 
+
+WORD = 2**32 - 1
 
 # Codecs, and the leaves that they leave as they are.
 TERMS = [
@@ -157,10 +173,11 @@ def test_backup_is_the_mean_of_the_timely(backup) -> None:
     rounds = drawn(4, rounds=3, shapes=SHAPES)
     found = _served(ParameterServer(backup=backup), NONE, rounds)
     for count, (values, made) in enumerate(zip(rounds, found, strict=True)):
-        key = [mixed(mixed(SEED + 1) + count) + member for member in range(4)]
-        law = [mixed(mixed(each & 0xFFFFFFFF)) for each in key]
+        seed = seed_of(Stream.LATENESS)
+        key = [mixed(mixed(seed) + count & WORD) + member for member in range(4)]
+        law = [mixed(mixed(each & WORD)) for each in key]
         timely = np.argsort(law)[: 4 - backup]
-        late = np.asarray(late_at(jnp.uint32(count), backup, SEED, 4))
+        late = np.asarray(late_at(jnp.uint32(count), backup, seed, 4))
         assert set(np.flatnonzero(~late)) == set(timely)
         for leaf, mean in zip(values, made, strict=True):
             wanted = leaf[timely].mean(0)

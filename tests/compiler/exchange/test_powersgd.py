@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diamond.compiler.exchange.compression.powersgd import powersgd
-from diamond.compiler.exchange.noise import key_of, uniform
+from diamond.compiler.exchange.noise import key_of, seed_within, uniform
 from tests.compiler.exchange.rounds import (
     average_of,
     drawn,
@@ -25,7 +25,10 @@ def _by_hand(rounds, leaf, rank, seed, feedback):
     members, n = values[0].shape[:2]
     values = [each.reshape(members, n, -1) for each in values]
     m = values[0].shape[2]
-    right = 2 * np.asarray(uniform(key_of(seed + leaf, 0, 0), (m, rank)), float) - 1
+    right = (
+        2 * np.asarray(uniform(key_of(seed_within(seed, leaf), 0, 0), (m, rank)), float)
+        - 1
+    )
     lost, made = np.zeros_like(values[0]), []
     for v in values:
         matrices = v + lost

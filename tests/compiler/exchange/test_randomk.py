@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from diamond.compiler.exchange.compression.randomk import random_places, randomk
-from diamond.compiler.exchange.noise import bits, key_of
-from diamond.compiler.exchange.wire import mesh_wire
-from tests.compiler.exchange.members import AXIS
+from diamond.compiler.exchange.noise import Stream, bits, key_of
+from tests.compiler.exchange.numpy_codecs import seed_of
 from tests.compiler.exchange.rounds import (
     average_of,
     drawn,
@@ -19,7 +18,8 @@ from tests.compiler.exchange.rounds import (
 
 
 def _places(leaf, uses, k, size):
-    drawn = np.asarray(bits(key_of(mesh_wire(AXIS, 1).seed + leaf, uses, 0), k + 1))
+    key = key_of(seed_of(Stream.PLACES, leaf), uses, 0)
+    drawn = np.asarray(bits(key, k + 1))
     run, drawn = size // k, drawn.astype(np.int64)
     return (np.arange(k) * run + drawn[:k] % run + drawn[k] % size) % size
 

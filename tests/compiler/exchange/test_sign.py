@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from diamond.compiler.exchange.coded import coded
 from diamond.compiler.exchange.compression.sign import sign
-from diamond.compiler.exchange.contract import skips_vectors
 from diamond.compiler.exchange.site import Site
 from diamond.compiler.exchange.tables import compressor_of
 from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.plan import TensorSpec
 from diamond.dsl.vocabulary import Sign
-from tests.compiler.exchange.rounds import drawn, means_of
+from tests.compiler.exchange.rounds import drawn, exchanged, means_of
 
 BLOCK = 16
 
@@ -50,14 +50,36 @@ def test_zero_counts_as_positive() -> None:
     assert _through(vector, 8).tolist() == [0.5, -0.5, *[0.5] * 6]
 
 
-def test_vectors_cross_as_they_are() -> None:
-    shapes = ((7,), (4, 8))
+def test_a_mean_is_over_the_values_and_not_over_the_padding() -> None:
+    """100 and 1100 ones in blocks of 1024 come out as ones, and go on to do so."""
+    for members in (1, 2, 4):
+        compressor = coded(sign(block=1024), members)
+        ones = [np.ones((members, n, 1), np.float32) for n in (100, 1100)]
+        _, state = exchanged(compressor, [ones])
+        for made in means_of(compressor, [ones] * 3):
+            for leaf in made:
+                np.testing.assert_array_equal(leaf, np.ones_like(leaf))
+        assert not state.worker.any()
+
+
+def test_of_no_two_scales_is_one_spoilt_by_a_neighbour_s_padding() -> None:
+    leaf = np.full((1, 3, 7), 2.0, np.float32)
+    leaf[:, 2, 3:] = -5.0  # the last block of 16 holds 2, -5, -5, -5, -5
+    [[made]] = means_of(coded(sign(block=16), 1), [[leaf]])
+    np.testing.assert_array_equal(made.ravel()[:16], 2.0)
+    np.testing.assert_allclose(made.ravel()[16:], [4.4, *[-4.4] * 4], rtol=1e-6)
+
+
+def test_small_tensors_and_vectors_cross_as_they_are() -> None:
+    shapes = ((7,), (4, 8), (3, 2))
     tensors = tuple(
         TensorSpec(f"t{place}", shape, "float32") for place, shape in enumerate(shapes)
     )
     made = compressor_of(Sign(block=8), Site(Tape().wire("host", 4), tensors))
-    assert made.skips is skips_vectors
+    note = "2 of 3 tensors cross as they are: 1 vectors, 1 smaller than a block of 8"
+    assert made.equations[-1] == note
     [values] = drawn(4, rounds=1, shapes=shapes)
-    [(vector, matrix)] = means_of(made, [values])
+    [(vector, matrix, small)] = means_of(made, [values])
     np.testing.assert_allclose(vector, values[0].mean(0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(small, values[2].mean(0), rtol=1e-5, atol=1e-7)
     assert np.abs(matrix - values[1].mean(0)).max() > 0.01

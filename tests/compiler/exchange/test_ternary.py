@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from diamond.compiler.exchange.compression.ternary import ternary
-from diamond.compiler.exchange.noise import key_of, uniform
-from diamond.compiler.exchange.wire import mesh_wire
-from tests.compiler.exchange.members import AXIS
+from diamond.compiler.exchange.noise import Stream, key_of, uniform
+from tests.compiler.exchange.numpy_codecs import seed_of
 from tests.compiler.exchange.rounds import (
     SHAPES,
     average_of,
@@ -27,7 +26,7 @@ def _by_hand(values, leaf, count, clip):
     """The sum of everyone's ternaries, and their unit."""
     unit, total = np.float32(_scale(values, clip)), 0
     for member, v in enumerate(values):
-        key = key_of(mesh_wire(AXIS, 1).seed + leaf, count, member)
+        key = key_of(seed_of(Stream.TERNARIES, leaf), count, member)
         chance = np.asarray(uniform(key, v.shape))
         total = total + np.sign(v) * (chance < np.minimum(np.abs(v), unit) / unit)
     return total, unit

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from diamond.compiler.exchange.compression.dgc import dgc
+from diamond.compiler.exchange.compression.dgc import DgcState, dgc
 from diamond.compiler.exchange.compression.topk import topk
+from diamond.compiler.exchange.site import Site
+from diamond.compiler.exchange.tables import compressor_of
+from diamond.compiler.exchange.wire import Tape
+from diamond.compiler.plan import TensorSpec
+from diamond.dsl.vocabulary import Dgc
 from tests.compiler.exchange.rounds import drawn, exchanged, means_of, messages_of
 
 EACH_SIZE = pytest.mark.parametrize("members", [1, 2, 4])
@@ -116,3 +121,32 @@ def test_dgc_without_momentum_is_topk() -> None:
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a[0], b[0], rtol=1e-6)
         np.testing.assert_allclose(a[1], b[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("exclude", [(), ("a",), ("a", "w")])
+def test_what_crosses_as_it_is_has_the_momentum_too(exclude) -> None:
+    """Each mean gets `u <- m u + mean`; so a constant 1 comes to move by 1/(1 - m)."""
+    shapes = ((7,), (6, 5), (4, 7))
+    tensors = tuple(
+        TensorSpec(name, shape, "float32")
+        for name, shape in zip("baw", shapes, strict=True)
+    )
+    dense = [0, *(1 for _ in exclude[:1]), *(2 for _ in exclude[1:])]
+    form = Dgc(density=0.1, momentum=0.75, exclude=exclude)
+    made = compressor_of(form, Site(Tape().wire("host", 4), tensors))
+    assert made.equations[-1] == "there {y} <- u <- 0.75 u + {y}"
+    rounds = drawn(4, rounds=4, shapes=shapes)
+    speeds = [np.zeros(shape) for shape in shapes]
+    for values, means in zip(rounds, means_of(made, rounds), strict=True):
+        speeds = [0.75 * u + v.mean(0) for u, v in zip(speeds, values, strict=True)]
+        for place in dense:
+            np.testing.assert_allclose(
+                means[place], speeds[place], rtol=1e-4, atol=1e-6
+            )
+
+
+def test_without_momentum_nothing_is_kept_of_what_crosses_as_it_is() -> None:
+    tensors = (TensorSpec("b", (7,), "float32"), TensorSpec("w", (6, 5), "float32"))
+    form = Dgc(density=0.1, momentum=0.0)
+    made = compressor_of(form, Site(Tape().wire("host", 4), tensors))
+    assert isinstance(made.init([np.ones(7), np.ones((6, 5))]), DgcState)

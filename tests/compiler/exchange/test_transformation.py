@@ -100,5 +100,5 @@ def test_a_local_exchange_refuses_to_stand_in_a_chain() -> None:
 
 @pytest.mark.parametrize("codec", ["int8", Int8, Average()])
 def test_what_is_no_codec_is_refused_by_name(codec) -> None:
-    with pytest.raises(ValueError, match="none of what is built"):
-        synchronous("data", compression=codec, size=2).init(jnp.ones(3))
+    with pytest.raises(TypeError, match=r"`compression` .* must be NoCompression or"):
+        synchronous("data", compression=codec)

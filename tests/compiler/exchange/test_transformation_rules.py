@@ -184,7 +184,7 @@ def test_what_forms_no_mean_is_refused(function) -> None:
 
 
 def test_a_gossip_refuses_feedback_and_takes_codes_without_it() -> None:
-    with pytest.raises(ValueError, match="give `feedback=False`"):
+    with pytest.raises(ValueError, match=r"D084: .* write `int8\(feedback = false"):
         exchange.gossip(AXIS, compression=Int8())
     made = exchange.gossip(AXIS, topology="ring", compression=Cast())
 
@@ -199,7 +199,7 @@ def test_a_gossip_refuses_feedback_and_takes_codes_without_it() -> None:
 
 def test_a_pattern_must_match_a_tensor() -> None:
     made = exchange.pipelined(AXIS, compression=Int8(exclude=("norm/*",)), size=2)
-    with pytest.raises(ValueError, match="matches no tensor: there are w"):
+    with pytest.raises(ValueError, match=r"D088: .* names are `w`"):
         made.init({"w": jnp.ones(3)})
 
 

@@ -95,7 +95,7 @@ def _mapped(body: Callable[..., Arrays], size: int) -> Callable[..., Arrays]:
 
 def _part(rule: Rule, wire: Wire) -> Part:
     agreement = Agreement(
-        AXIS, 0, None, 0, 0, 0, AllReduce(), Synchronous(), NoCompression()
+        AXIS, 0, None, 0, 0, 0, 0, AllReduce(), Synchronous(), NoCompression()
     )
     exchange = Exchange(
         "host.test",

@@ -78,7 +78,7 @@ def test_arguments_that_do_not_fit(scheme: Scheme) -> None:
     [
         axes(who(Gossip(topology="chain", push_sum=True))),
         axes(when(Local(every=10, fragments=10))),
-        axes(when(Local(every=10, fragments=2, delay=4))),
+        axes(when(Local(every=10, fragments=2, delay=4)), steps=1204),
         axes(form(Gradiveq(slice=16, keep=15))),
         axes(form(Dgc(warmup=100))),
         axes(form(RandomK(density=0.9))),

@@ -17,6 +17,7 @@ from diamond.dsl.vocabulary import (
     NoCompression,
     OneBit,
     ParameterServer,
+    Scheme,
     Sign,
     Synchronous,
 )
@@ -157,6 +158,24 @@ def test_onebit_needs_adam() -> None:
     for name, found in [("adam", []), ("adamw", []), ("nadam", ["D080"])]:
         optimizer = Call(name, (("lr", 0.1),))
         assert errors(axes(form(OneBit()), optimizer=optimizer)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "plain"),
+    [("nesterov", True, False), ("mu_dtype", "bfloat16", None)],
+)
+@pytest.mark.parametrize("word", ["adam", "adamw"])
+def test_onebit_needs_the_plain_adam(
+    word: str, name: str, value: object, plain: object
+) -> None:
+    def scheme(setting: object) -> Scheme:
+        given = () if setting is None else ((name, setting),)
+        optimizer = Call(word, (("lr", 0.1), *given))  # type: ignore[arg-type]
+        return axes(form(OneBit()), optimizer=optimizer)
+
+    [finding] = legality(scheme(value))
+    assert (finding.code, finding.path) == ("D080", ("train", "optimizer", name))
+    assert legality(scheme(plain)) == ()
 
 
 def test_a_server_needs_an_optimizer_that_is_elementwise() -> None:

@@ -101,6 +101,14 @@ def test_without_such_a_schedule_there_is_nothing_to_tell():
     assert held_against(describe(train(steps=20), "mesh", "00")) == []
 
 
+def test_an_optimizer_may_spell_its_defaults_out():
+    given = Call("adam", (("b1", 0.9), ("lr", 1e-3), ("nesterov", False)))
+    assert held_against(describe(train(optimizer=given), "mesh", "00")) == []
+    with pytest.raises(EnvironmentProblem, match=r"now adam\(b1 = 0.8, lr = 0.001\)"):
+        other = Call("adam", (("b1", 0.8), ("lr", 1e-3)))
+        held_against(describe(train(optimizer=other), "mesh", "00"))
+
+
 @pytest.mark.parametrize("name", HARMFUL)
 def test_anything_else_is_refused_by_its_field(name):
     with pytest.raises(EnvironmentProblem) as error:

@@ -19,6 +19,7 @@ beginning,
     y       <- the mixture of y, by the codec
     omega_i <- w_ii omega_i + sum_{j != i} w_ij omega_j
     x_i     <- y_i (1/omega_i)
+and y_i <- x_i omega_i where an axis outside moves the members after that.
 
 Lian et al., "Can decentralized algorithms outperform centralized algorithms?", arXiv
 1705.09056, 2017. Assran, Loizou, Ballas and Rabbat, "Stochastic gradient push for
@@ -77,6 +78,15 @@ def parameters(axis: ReplicaAxis, state: ReferenceState) -> ReferenceState:
     pushed = [Pushed(v, np.asarray(w)) for v, w in zip(y, weights, strict=True)]
     state = replicas.with_push_sums(axis, state, pushed)
     return replicas.moved(state, [p.numerator * (1 / p.weight) for p in pushed])
+
+
+def moved(axis: ReplicaAxis, state: ReferenceState) -> ReferenceState:
+    """Puts the numerators of push-sum where the members are."""
+    if not axis.at(state.step).centralization.push_sum:
+        return state
+    pairs = zip(replicas.push_sums(axis, state), replicas.positions(state), strict=True)
+    pushed = [held._replace(numerator=x * held.weight) for held, x in pairs]
+    return replicas.with_push_sums(axis, state, pushed)
 
 
 def _mixed(

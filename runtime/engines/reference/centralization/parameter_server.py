@@ -2,9 +2,9 @@
 
     mean = sum_i C(v_i + e_i) (1/N)
 
-What members push is encoded once; the server averages it in the order of the members
-and hands the parameters back as they are. Who owns which shard changes no value, and
-neither does their number.
+What members push is encoded once, each leaf with lots of its own; the server averages
+it in the order of the members and hands the parameters back as they are. Who owns which
+shard changes no value, and neither does their number.
 
 With `backup = b` the b members that are slowest are waited for at no step: with r_i
 random bits of the axis, of the count of exchanges and of the member,
@@ -30,6 +30,7 @@ from diamond.runtime.engines.reference.meeting import (
     average,
     average_decoded,
 )
+from diamond.runtime.engines.reference.noise import Use
 
 
 def mean(
@@ -47,7 +48,7 @@ def mean(
             [leaf * (0 if i in late else weight) for leaf in leaves]
             for i, leaves in enumerate(values)
         ]
-    arrived, states = compression.push(form, values, states, meeting)
+    arrived, states = compression.push(form, values, states, meeting, by_leaf=True)
     how = average if isinstance(form, NoCompression) else average_decoded
     return [how(column) for column in zip(*arrived, strict=True)], states
 
@@ -59,7 +60,7 @@ def late_members(backup: int, num: int, meeting: Meeting) -> set[int]:
         >>> len(late_members(2, 5, Meeting("host", (), 0)))
         2
     """
-    seed = noise.seed_of(meeting.axis) + 1
+    seed = meeting.seed_of(Use.LATENESS)
     lots = [int(noise.bits(seed, meeting.count, i, 1)[0]) for i in range(num)]
     slowest = sorted(range(num), key=lambda i: (lots[i], i), reverse=True)
     return set(slowest[:backup])

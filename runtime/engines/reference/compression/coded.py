@@ -16,7 +16,9 @@ a push: each member's values go to others who decode them
     p_i, e_i as gathered; no mean is taken
 
 Without feedback e and s stay 0. A codec that draws lots draws u with the seed of
-the axis, the count of exchanges, and the member: i for a worker, N + j for a server.
+roundings, the count of exchanges, and the member: i for a worker, N + j for a server;
+u of a value depends on its place in the vector. At a push by leaf it depends on the
+leaf, which has a seed of its own, and on the place in the leaf.
 
 Both residuals: Zheng, Huang and Kwok, "Communication-efficient distributed blockwise
 momentum SGD with error-feedback", arXiv 1905.10936, 2019.
@@ -37,6 +39,7 @@ from diamond.runtime.engines.reference.meeting import (
     Meeting,
     average_decoded,
 )
+from diamond.runtime.engines.reference.noise import Use
 
 Draw = Callable[[int], NDArray[np.float32]]
 
@@ -48,10 +51,13 @@ class VectorCodec(NamedTuple):
         block_of: Says of a term how many neighbouring values are encoded together.
         round_trip: Returns C(p), in the type of p, of a term, of p of whole blocks,
             and of a function that draws so many numbers in [0, 1).
+        minds_filling: Whether zeros that fill up a block would change what becomes of
+            the values in it; `round_trip` is then told also which are values.
     """
 
     block_of: Callable[[Any], int]
-    round_trip: Callable[[Any, Array, Draw], Array]
+    round_trip: Callable[..., Array]
+    minds_filling: bool = False
 
 
 class Residual(NamedTuple):
@@ -113,14 +119,17 @@ def mean_coded(
     if not like:
         return [], states
     laid = [_laid_out(codec, term, leaves, num) for leaves in values]
-    sent, workers = _send(codec, term, laid, [s.worker for s in states], meeting, 0)
+    draws, held = partial(_draw, meeting), _values_in(codec, term, like, num)
+    owed = [s.worker for s in states]
+    sent, workers = _send(codec, term, laid, owed, draws, [held] * num)
     if num <= 2:
         left = [Residual(e, None) for e in workers]
         return _taken_apart(codec, term, average_decoded(sent), like), left
     chunks = zip(*[np.split(c, num) for c in sent], strict=True)
     averages = [average_decoded(chunk) for chunk in chunks]
     owed = [s.server for s in states]
-    passed, servers = _send(codec, term, averages, owed, meeting, num)
+    parts = np.split(held, num)
+    passed, servers = _send(codec, term, averages, owed, draws, parts, first=num)
     left = [Residual(e, s) for e, s in zip(workers, servers, strict=True)]
     return _taken_apart(codec, term, np.concatenate(passed), like), left
 
@@ -138,6 +147,8 @@ def push(
     values: list[Leaves],
     states: list[Residual],
     meeting: Meeting,
+    *,
+    by_leaf: bool = False,
 ) -> tuple[list[Leaves], list[Residual]]:
     """Returns what each member's leaves are once decoded, and the residuals left."""
     is_coded = dense.are_coded(term, values[0], meeting.paths)
@@ -145,7 +156,18 @@ def push(
     if not any(is_coded):
         return values, states
     laid = [_laid_out(codec, term, part, 1) for part in parts]
-    sent, workers = _send(codec, term, laid, [s.worker for s in states], meeting, 0)
+    draws = partial(_draw, meeting)
+    if by_leaf:
+        block = codec.block_of(term)
+        sizes = [
+            (number, leaf.size + -leaf.size % block)
+            for number, leaf in enumerate(values[0])
+            if is_coded[number]
+        ]
+        draws = partial(_draw_by_leaf, meeting, sizes)
+    held = [_values_in(codec, term, parts[0], 1)] * len(laid)
+    owed = [s.worker for s in states]
+    sent, workers = _send(codec, term, laid, owed, draws, held)
     decoded = [_taken_apart(codec, term, c, parts[0]) for c in sent]
     pairs = zip(values, decoded, strict=True)
     results = [dense.merged(leaves, is_coded, part) for leaves, part in pairs]
@@ -162,25 +184,48 @@ def _send(
     term: Any,
     values: list[Array],
     owed: Owed,
-    meeting: Meeting,
-    first: int,
+    draws: Callable[[int, int], NDArray[np.float32]],
+    held: Sequence[Array],
+    first: int = 0,
 ) -> tuple[list[Array], Owed]:
     """Adds what is owed and encodes; returns C(p) and what is owed now, for each."""
-    seed = noise.seed_of(meeting.axis)
     asked = [v if e is None else v + e for v, e in zip(values, owed, strict=True)]
     given = []
-    for member, p in enumerate(asked, start=first):
-        draw = partial(noise.uniform, seed, meeting.count, member)
-        given.append(codec.round_trip(term, p, draw))
+    for member, (p, are_values) in enumerate(zip(asked, held, strict=True), first):
+        told = [are_values] if codec.minds_filling else []
+        given.append(codec.round_trip(term, p, partial(draws, member), *told))
     if not keeps_residual(term):
         return given, owed
     return given, [p - c for p, c in zip(asked, given, strict=True)]
+
+
+def _draw(meeting: Meeting, member: int, n: int) -> NDArray[np.float32]:
+    """Draws a number for each value of a vector."""
+    return noise.uniform(meeting.seed_of(Use.ROUNDING), meeting.count, member, n)
+
+
+def _draw_by_leaf(
+    meeting: Meeting, sizes: Sequence[tuple[int, int]], member: int, n: int
+) -> NDArray[np.float32]:
+    """Draws for each leaf, of which number and size are given, on its own."""
+    seed = meeting.seed_of(Use.ROUNDING)
+    drawn = [
+        noise.uniform(noise.seed_within(seed, leaf), meeting.count, member, size)
+        for leaf, size in sizes
+    ]
+    assert sum(size for _, size in sizes) == n
+    return np.concatenate(drawn)
 
 
 def _laid_out(codec: VectorCodec, term: Any, leaves: Leaves, num: int) -> Array:
     block = codec.block_of(term)
     vector = np.concatenate([_padded(leaf.ravel(), block) for leaf in leaves])
     return _padded(vector, num * block) if num > 2 else vector
+
+
+def _values_in(codec: VectorCodec, term: Any, like: Leaves, num: int) -> Array:
+    """Says of each number that leaves are laid out in whether it is a value."""
+    return _laid_out(codec, term, [np.ones(leaf.shape, bool) for leaf in like], num)
 
 
 def _padded(vector: Array, multiple: int) -> Array:

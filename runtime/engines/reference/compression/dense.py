@@ -4,6 +4,7 @@ A leaf is dense, that is, crosses exactly, in any of these cases:
 
 - its path matches a pattern of the codec's `exclude`, as in a shell;
 - it has fewer than 2 dims, and the codec is none that suits every value alike;
+- the codec is `sign` or `onebit` and the leaf is smaller than a block;
 - the codec is `powersgd` and the factors of the leaf would not be half its size.
 
 The mean of a dense leaf is sum_i v_i (1/N).
@@ -13,11 +14,20 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from diamond.dsl.vocabulary import Cast, Int4, Int8, PowerSgd, Qsgd
+from diamond.dsl.vocabulary import (
+    Cast,
+    Int4,
+    Int8,
+    OneBit,
+    PowerSgd,
+    Qsgd,
+    Sign,
+)
 from diamond.runtime.engines.reference.compression import powersgd
 from diamond.runtime.engines.reference.meeting import Array, Leaves, average
 
 ENCODES_ANY_SHAPE = (Cast, Int8, Int4, Qsgd)
+ONE_BIT_BLOCK = 1024
 
 
 def are_coded(term: Any, like: Leaves, paths: Sequence[str]) -> list[bool]:
@@ -38,6 +48,9 @@ def _is_coded(term: Any, leaf: Array, path: str) -> bool:
         return False
     if isinstance(term, PowerSgd):
         return leaf.ndim >= 2 and powersgd.pays(term, leaf.shape)
+    if isinstance(term, Sign | OneBit):
+        block = term.block if isinstance(term, Sign) else ONE_BIT_BLOCK
+        return leaf.ndim >= 2 and leaf.size >= block
     return leaf.ndim >= 2 or isinstance(term, ENCODES_ANY_SHAPE)
 
 

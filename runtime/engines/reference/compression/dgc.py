@@ -9,6 +9,10 @@ For each coded leaf,
     mean = (c_0 + c_1 + ...) (1/N)
 
 With density 1 nothing is kept back and the momentum has no effect: it is the mean.
+The mean of a dense leaf has the momentum too:
+
+    u    <- momentum u + mean_i v_i
+    mean  = u
 
 Lin, Han, Mao, Wang and Dally, "Deep gradient compression: Reducing the communication
 bandwidth for distributed training", arXiv 1712.01887, 2017. Gradients are not clipped
@@ -32,9 +36,28 @@ class Corrected(NamedTuple):
     total: Array  # [the leaf's shape]: w
 
 
-def begin(_: Dgc, leaf: Array, __: int) -> Corrected:
+def begin(_: Dgc, leaf: Array, __: Place) -> Corrected:
     """Returns zeros."""
     return Corrected(np.zeros_like(leaf), np.zeros_like(leaf))
+
+
+class Smoothed(NamedTuple):
+    """What one member remembers of one dense leaf."""
+
+    momentum: Array  # [the leaf's shape]: u
+
+
+def begin_dense(_: Dgc, leaf: Array) -> Smoothed:
+    """Returns zeros."""
+    return Smoothed(np.zeros_like(leaf))
+
+
+def arrive_dense(
+    term: Dgc, mean: Array, memories: list[Smoothed]
+) -> tuple[Array, list[Smoothed]]:
+    """Returns the mean of one dense leaf with its momentum, which is kept."""
+    left = [Smoothed(term.momentum * held.momentum + mean) for held in memories]
+    return left[0].momentum, left
 
 
 def exchange(

@@ -16,8 +16,9 @@ else
     mean = y U^T + mu
     e_i <- p_i - ((X_i - mu) U U^T + mu)
 
-where GS makes columns orthonormal. The mean is exact if keep = slice and U has full
-rank. What crosses adds up: means are sum_i x_i (1/N).
+where GS makes columns orthonormal; of X - mu divided by its largest value, whose
+square may be too small for its type, which changes no direction. The mean is exact if
+keep = slice and U has full rank. What crosses adds up: means are sum_i x_i (1/N).
 
 Yu, Lin, Narra, Li, Li, Kim, Schwing, Annavaram and Avestimehr, "GradiVeQ: Vector
 quantization for bandwidth-efficient gradient aggregation in distributed CNN training",
@@ -34,6 +35,7 @@ from diamond.runtime.engines.reference import noise
 from diamond.runtime.engines.reference.compression.leafwise import Place
 from diamond.runtime.engines.reference.matrices import gram_schmidt
 from diamond.runtime.engines.reference.meeting import Array, average
+from diamond.runtime.engines.reference.noise import Use
 
 
 class Basis(NamedTuple):
@@ -44,15 +46,16 @@ class Basis(NamedTuple):
     error: Array | None  # [the leaf's shape]: e_i; None without feedback
 
 
-def begin(term: Gradiveq, leaf: Array, seed: int) -> Basis:
+def begin(term: Gradiveq, leaf: Array, place: Place) -> Basis:
     """Returns a random basis, no centre and no error."""
-    basis = first_basis(term, seed, leaf.dtype)
+    basis = first_basis(term, place, leaf.dtype)
     error = np.zeros_like(leaf) if term.feedback else None
     return Basis(basis, np.zeros(term.slice, leaf.dtype), error)
 
 
-def first_basis(term: Gradiveq, seed: int, dtype: Any) -> Array:
+def first_basis(term: Gradiveq, place: Place, dtype: Any) -> Array:
     """Returns random orthonormal columns."""
+    seed = place.seed_of_start(Use.BASES)
     u = noise.uniform(seed, 0, 0, term.slice * term.keep).astype(dtype)
     return gram_schmidt(2 * u.reshape(term.slice, term.keep) - 1)
 
@@ -67,7 +70,7 @@ def exchange(
     ]
     if place.count % term.every == 0:
         out = average(asked)
-        start = first_basis(term, place.seed, out.dtype)
+        start = first_basis(term, place, out.dtype)
         learned = learn(rows_of(out, term.slice), memories[0], start)
         return out, [learned] * len(values)
     return project(asked, memories[0], term.slice)
@@ -78,11 +81,25 @@ def learn(rows: Array, known: Basis, start: Array) -> Basis:
     centre = np.sum(rows, axis=0) * (1 / len(rows))
     apart = rows - centre
     is_dead = ~known.basis.any(axis=0)
+    apart = scaled(apart)
     spread, basis = apart.T @ apart, np.where(is_dead, start, known.basis)
     for _ in range(2):
         basis = gram_schmidt(spread @ basis)
     error = None if known.error is None else np.zeros_like(known.error)
     return Basis(basis, centre, error)
+
+
+def scaled(rows: Array) -> Array:
+    """Returns rows over their largest value; zeros where that is not a normal number.
+
+    Example:
+        >>> scaled(np.array([[1e-30, -2e-30]]))
+        array([[ 0.5, -1. ]])
+    """
+    largest = np.max(np.abs(rows))
+    if largest < np.finfo(rows.dtype).tiny:
+        return np.zeros_like(rows)
+    return np.asarray(rows * (1 / largest))
 
 
 def project(asked: list[Array], known: Basis, width: int) -> tuple[Array, list[Basis]]:

@@ -1,6 +1,7 @@
 """`onebit(start)`: Adam whose momentum crosses as signs once its variance is frozen.
 
-With b1 from the scheme's Adam, and m for each coded leaf, the same at all members:
+With b1 from the scheme's Adam, and m for each coded leaf (of 1024 values and two dims
+at least), the same at all members:
 
 for the first `start` exchanges
     mean = mean_i g_i
@@ -28,8 +29,8 @@ from diamond.runtime.engines.reference.compression import coded, dense, sign
 from diamond.runtime.engines.reference.compression.coded import Residual, VectorCodec
 from diamond.runtime.engines.reference.meeting import Array, Leaves, Meeting
 
-SIGNS = Sign(block=1024, feedback=True)
-CODEC = VectorCodec(sign.block_of, sign.round_trip)
+SIGNS = Sign(block=dense.ONE_BIT_BLOCK, feedback=True)
+CODEC = VectorCodec(sign.block_of, sign.round_trip, minds_filling=True)
 
 
 class Moments(NamedTuple):

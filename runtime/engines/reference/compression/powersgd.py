@@ -30,6 +30,7 @@ from diamond.runtime.engines.reference import noise
 from diamond.runtime.engines.reference.compression.leafwise import Place
 from diamond.runtime.engines.reference.matrices import gram_schmidt
 from diamond.runtime.engines.reference.meeting import Array, average
+from diamond.runtime.engines.reference.noise import Use
 
 
 class Factors(NamedTuple):
@@ -61,10 +62,11 @@ def folded(shape: tuple[int, ...]) -> tuple[int, int]:
     return min(cuts, key=sum)
 
 
-def begin(term: PowerSgd, leaf: Array, seed: int) -> Factors:
+def begin(term: PowerSgd, leaf: Array, place: Place) -> Factors:
     """Returns a random Q and no error."""
     n, m = folded(leaf.shape)
     r = min(term.rank, n, m)
+    seed = place.seed_of_start(Use.FACTORS)
     u = noise.uniform(seed, 0, 0, m * r).astype(leaf.dtype).reshape(m, r)
     return Factors(2 * u - 1, np.zeros_like(leaf) if term.feedback else None)
 

@@ -31,9 +31,10 @@ from diamond.runtime.engines.reference.compression.topk import (
     where,
 )
 from diamond.runtime.engines.reference.meeting import Array, average
+from diamond.runtime.engines.reference.noise import Use
 
 
-def begin(term: RandomK, leaf: Array, _: int) -> Kept:
+def begin(term: RandomK, leaf: Array, _: Place) -> Kept:
     """Returns no error."""
     return Kept(np.zeros_like(leaf) if term.feedback else None)
 
@@ -56,7 +57,8 @@ def exchange(
 
 def places(place: Place, num: int, size: int) -> Array:
     """Returns the places that cross, in the order in which they are drawn."""
-    words = noise.bits(place.seed, place.count, 0, num + 1).astype(np.int64)
+    seed = place.seed_of(Use.PLACES)
+    words = noise.bits(seed, place.count, 0, num + 1).astype(np.int64)
     stride = size // num
     starts = np.arange(num) * stride
     return np.asarray((starts + words[:num] % stride + words[num] % size) % size)

@@ -2,11 +2,11 @@
 
 For each block of d values,
 
-    scale = (sum |p|) (1/d)
+    scale = (sum |p|) (1/d), or 0 where that is no normal number of float32
     C(p)  = scale where p >= 0, else -scale
 
-so that |C(p) - p|^2 = (1 - |p|_1^2 / (d |p|_2^2)) |p|_2^2. Zeros that fill up a block
-count in its d.
+so that |C(p) - p|^2 = (1 - |p|_1^2 / (d |p|_2^2)) |p|_2^2. Zeros that fill up the last
+block of a leaf do not count in its d, and stay zeros.
 
 Bernstein, Wang, Azizzadenesheli and Anandkumar, "signSGD: Compressed optimisation for
 non-convex problems", arXiv 1802.04434, 2018; the scale and the feedback: Karimireddy,
@@ -20,20 +20,32 @@ from diamond.dsl.vocabulary import Sign
 from diamond.runtime.engines.reference.compression.coded import Draw
 from diamond.runtime.engines.reference.meeting import Array
 
+SMALLEST = np.finfo(np.float32).tiny
+
 
 def block_of(term: Sign) -> int:
     """Returns how many values share a scale."""
     return term.block
 
 
-def round_trip(term: Sign, p: Array, _: Draw) -> Array:
+def round_trip(term: Sign, p: Array, _: Draw, is_value: Array | None = None) -> Array:
     """Returns C(p), in the type of p.
+
+    Args:
+        term: The codec.
+        p: What is encoded, of whole blocks.
+        is_value: Of each number in p, whether it is a value and no filling; all are
+            where not given.
 
     Example:
         >>> round_trip(Sign(block=8), np.array([1.0, -2.0, 0.0, 5.0] * 2), np.zeros)
         array([ 2., -2.,  2.,  2.,  2., -2.,  2.,  2.])
     """
     blocks = p.reshape(-1, term.block)
-    scale = np.sum(np.abs(blocks), axis=1, keepdims=True) * (1 / term.block)
-    scale = scale.astype(np.float32).astype(p.dtype)
-    return np.ravel(np.where(blocks >= 0, scale, -scale))
+    held = np.ones_like(p, bool) if is_value is None else is_value
+    held = held.reshape(blocks.shape)
+    inverse = 1 / np.maximum(1, np.sum(held, axis=1, keepdims=True))
+    sums = np.sum(np.where(held, np.abs(blocks), 0), axis=1, keepdims=True)
+    scale = (sums * inverse.astype(p.dtype)).astype(np.float32)
+    scale = np.where(scale < SMALLEST, 0, scale).astype(p.dtype)
+    return np.ravel(np.where(held, np.where(blocks >= 0, scale, -scale), 0))

@@ -67,13 +67,13 @@ VECTOR: dict[type[Term], VectorCodec] = {
     Int8: VectorCodec(int8.block_of, int8.round_trip),
     Int4: VectorCodec(int4.block_of, int4.round_trip),
     Qsgd: VectorCodec(qsgd.block_of, qsgd.round_trip),
-    Sign: VectorCodec(sign.block_of, sign.round_trip),
+    Sign: VectorCodec(sign.block_of, sign.round_trip, minds_filling=True),
 }
 PER_LEAF: dict[type[Term], LeafCodec] = {
     Ternary: LeafCodec(ternary.begin, ternary.exchange),
     TopK: LeafCodec(topk.begin, topk.exchange),
     RandomK: LeafCodec(randomk.begin, randomk.exchange),
-    Dgc: LeafCodec(dgc.begin, dgc.exchange),
+    Dgc: LeafCodec(dgc.begin, dgc.exchange, dgc.begin_dense, dgc.arrive_dense),
     PowerSgd: LeafCodec(powersgd.begin, powersgd.exchange),
     Gradiveq: LeafCodec(gradiveq.begin, gradiveq.exchange),
 }
@@ -127,12 +127,19 @@ def start_push(term: Term, like: Leaves, num: int, meeting: Meeting) -> list[Sta
 
 
 def push(
-    term: Term, values: list[Leaves], states: list[State], meeting: Meeting
+    term: Term,
+    values: list[Leaves],
+    states: list[State],
+    meeting: Meeting,
+    *,
+    by_leaf: bool = False,
 ) -> tuple[list[Leaves], list[State]]:
     """Returns what each member's values are to whoever gets them; no mean is taken.
 
-    Only `none` and the vector codecs have one.
+    Only `none` and the vector codecs have one. With `by_leaf` each leaf draws for
+    itself.
     """
     if isinstance(term, NoCompression):
         return values, states
-    return coded.push(VECTOR[type(term)], term, values, states, meeting)
+    codec = VECTOR[type(term)]
+    return coded.push(codec, term, values, states, meeting, by_leaf=by_leaf)

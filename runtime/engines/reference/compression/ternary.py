@@ -23,9 +23,10 @@ from diamond.dsl.vocabulary import Ternary
 from diamond.runtime.engines.reference import noise
 from diamond.runtime.engines.reference.compression.leafwise import Place
 from diamond.runtime.engines.reference.meeting import Array, total_of
+from diamond.runtime.engines.reference.noise import Use
 
 
-def begin(_: Ternary, __: Array, ___: int) -> None:
+def begin(_: Ternary, __: Array, ___: Place) -> None:
     """Remembers nothing."""
 
 
@@ -38,9 +39,9 @@ def exchange(
     scale = np.max(np.stack(tops)).astype(np.float32).astype(kind)
     if scale == 0:
         return np.zeros_like(values[0]), memories
-    codes = []
+    codes, seed = [], place.seed_of(Use.TERNARIES)
     for member, v in enumerate(values):
-        u = noise.uniform(place.seed, place.count, member, v.size).astype(kind)
+        u = noise.uniform(seed, place.count, member, v.size).astype(kind)
         codes.append(encode(v, scale, u.reshape(v.shape)))
     return total_of(codes).astype(kind) * (scale * (1 / len(values))), memories
 

@@ -29,7 +29,7 @@ class Kept(NamedTuple):
     error: Array | None  # [the leaf's shape]
 
 
-def begin(term: TopK, leaf: Array, _: int) -> Kept:
+def begin(term: TopK, leaf: Array, _: Place) -> Kept:
     """Returns no error."""
     return Kept(np.zeros_like(leaf) if term.feedback else None)
 

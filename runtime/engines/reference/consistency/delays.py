@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from diamond.dsl.vocabulary import Delays
 from diamond.runtime.engines.reference import noise
 from diamond.runtime.engines.reference.clauses import ReplicaAxis
+from diamond.runtime.engines.reference.noise import Use
 
 
 def thresholds(law: Delays, bound: int) -> NDArray[np.float32]:
@@ -39,10 +40,12 @@ def thresholds(law: Delays, bound: int) -> NDArray[np.float32]:
 
 def drawn(law: Delays, bound: int, axis: ReplicaAxis, age: int) -> list[int]:
     """Returns each member's delay at a step, so many steps after the rule began."""
-    places = [axis.place_of(member) for member in range(axis.num_members)]
-    return [_drawn(law, bound, axis, age, place) for place in places]
+    members = range(axis.num_members)
+    return [_drawn(law, bound, axis, age, member) for member in members]
 
 
-def _drawn(law: Delays, bound: int, axis: ReplicaAxis, age: int, place: int) -> int:
-    u = noise.uniform(law.seed ^ noise.seed_of(axis.name), age, place, 1)[0]
+def _drawn(law: Delays, bound: int, axis: ReplicaAxis, age: int, member: int) -> int:
+    outside, place = axis.outside_of(member), axis.place_of(member)
+    seed = noise.seed_of(Use.DELAYS, axis.name, law.seed, outside)
+    u = noise.uniform(seed, age, place, 1)[0]
     return int((thresholds(law, bound) <= u).sum())

@@ -20,6 +20,7 @@ from diamond.runtime.engines.reference import exchange, noise, vectors
 from diamond.runtime.engines.reference.clauses import ReplicaAxis
 from diamond.runtime.engines.reference.consistency import versions
 from diamond.runtime.engines.reference.exchange import Results
+from diamond.runtime.engines.reference.noise import Use
 from diamond.runtime.engines.reference.state import ReferenceState, Vector
 
 
@@ -41,15 +42,21 @@ def gradients(
 def _torn(
     axis: ReplicaAxis, state: ReferenceState, member: int, back: tuple[Vector, ...]
 ) -> Vector:
-    u = _lots(axis, state, axis.place_of(member)).astype(back[0].dtype)
+    u = _lots(axis, state, member).astype(back[0].dtype)
     ages = np.floor(u * len(back)).astype(int)
     torn: Vector = np.stack(back)[ages, np.arange(ages.size)]
     return torn
 
 
-def _lots(axis: ReplicaAxis, state: ReferenceState, place: int) -> Vector:
+def _lots(axis: ReplicaAxis, state: ReferenceState, member: int) -> Vector:
     """Returns u_k for each coordinate, leaf by leaf."""
-    seed, age = noise.seed_of(axis.name), axis.at(state.step).age(state.step)
+    place, outside = axis.place_of(member), axis.outside_of(member)
+    seed = noise.seed_of(Use.AGES, axis.name, axis.seed, outside)
+    age = axis.at(state.step).age(state.step)
     sizes = [int(np.prod(s)) for s in vectors.layout_of(state.params[0]).shapes]
-    drawn = [noise.uniform(seed + k, age, place, n) for k, n in enumerate(sizes)]
-    return vectors.join(drawn)
+    return vectors.join(
+        [
+            noise.uniform(noise.seed_within(seed, leaf), age, place, n)
+            for leaf, n in enumerate(sizes)
+        ]
+    )

@@ -8,6 +8,7 @@ gradients   what becomes of them, from the innermost axis outwards
             (then each member's optimizer updates its parameters)
 parameters  what becomes of them, from the innermost axis outwards
 finish      what is left to do when all axes are done
+moved       what else there is to do if an axis outside was due
 
 A rule does nothing where it has no say. Under `gossip` the parameters are mixed, and
 the rule says only when.
@@ -82,6 +83,7 @@ class Rule(NamedTuple):
     finish: Callable[
         [ReplicaAxis, ReferenceState, optax.GradientTransformation], ReferenceState
     ] = _done
+    moved: Callable[[ReplicaAxis, ReferenceState], ReferenceState] = _stay
 
 
 RULES: dict[type, Rule] = {
@@ -93,10 +95,10 @@ RULES: dict[type, Rule] = {
     Asynchronous: Rule(versions.start, asynchronous.view, asynchronous.gradients),
     Hogwild: Rule(versions.start, hogwild.view, hogwild.gradients),
     Local: Rule(local.start, parameters=local.parameters, finish=local.finish),
-    Elastic: Rule(elastic.start, parameters=elastic.parameters),
+    Elastic: Rule(elastic.start, parameters=elastic.parameters, moved=elastic.moved),
 }
 STREAMING = Rule(local.start, parameters=streaming.parameters)
-GOSSIP = Rule(parameters=gossip.parameters)
+GOSSIP = Rule(parameters=gossip.parameters, moved=gossip.moved)
 
 
 def rule_of(clause: Clause) -> Rule:
@@ -106,6 +108,13 @@ def rule_of(clause: Clause) -> Rule:
     if meaning.is_streaming(clause.consistency):
         return STREAMING
     return RULES[type(clause.consistency)]
+
+
+def are_moved(axis: ReplicaAxis, step: int) -> bool:
+    """Says whether a step moves the members along an axis by an exchange."""
+    clause = axis.at(step)
+    moves = rule_of(clause).parameters is not _stay
+    return moves and clause.is_due(step)
 
 
 def start(rule: Any, x: Vector) -> Any:

@@ -47,9 +47,9 @@ def scheme_of(*axes, optimizer=SGD, precision="fp64"):
     )
 
 
-def engine_of(*axes, optimizer=SGD, precision="fp64"):
+def engine_of(*axes, optimizer=SGD, precision="fp64", task=task_of):
     scheme = scheme_of(*axes, optimizer=optimizer, precision=precision)
-    return ReferenceEngine(scheme, task_of(scheme))
+    return ReferenceEngine(scheme, task(scheme))
 
 
 def trained(engine, steps, state=None):

@@ -24,7 +24,7 @@ FED = [
     Cast(to="fp8_e4m3", feedback=True),
 ]
 BARE = [Int8(block=4, feedback=False), Qsgd(bits=8, bucket=4), Cast()]
-SEED = noise.seed_of("site")
+SEED = noise.seed_of(noise.Use.ROUNDING, "site")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

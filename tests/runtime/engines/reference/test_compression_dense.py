@@ -22,7 +22,7 @@ from tests.runtime.engines.reference.exchanges import Exchange, mean_once, membe
 
 ANY_SHAPE = [Cast, Int8, Int4, Qsgd]
 MATRICES = [Sign, OneBit, Ternary, TopK, RandomK, Dgc, PowerSgd, Gradiveq]
-SHAPES = [(), (9,), (9, 9), (3, 3, 9)]
+SHAPES = [(), (9,), (33, 33), (3, 3, 121)]
 PATHS = ("a/scale", "a/b", "a/w", "c/w")
 
 
@@ -42,6 +42,13 @@ def test_excluded_leaves_are_dense(kind):
     )
 
 
+def test_leaves_smaller_than_a_block_of_signs_are_dense():
+    like = [np.ones((31, 33)), np.ones((32, 32)), np.ones((2, 4)), np.ones(2048)]
+    for term in (Sign(), OneBit()):
+        assert are_coded(term, like, "abcd") == [False, True, False, False]
+    assert are_coded(Sign(block=8), like, "abcd") == [True, True, True, False]
+
+
 def test_factors_must_be_less_than_half_a_matrix():
     like = [np.ones((8, 8)), np.ones((8, 9)), np.ones((4, 2, 2, 1))]
     assert are_coded(PowerSgd(rank=1), like, "abc") == [True, True, False]
@@ -53,7 +60,7 @@ def test_factors_must_be_less_than_half_a_matrix():
 @pytest.mark.parametrize("everything", [True, False])
 def test_dense_leaves_cross_exactly(kind, num, everything):
     term = kind(exclude=("leaf*",) if everything else ("leaf0", "leaf1"))
-    values = members(num, (7,), (16, 3), (20, 20))
+    values = members(num, (7,), (16, 3), (33, 32))
     got = mean_once(term, values, decay=0.9)
     for place in range(3 if everything else 2):
         column = [leaves[place] * (1 / num) for leaves in values]

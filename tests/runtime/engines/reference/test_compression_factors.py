@@ -76,7 +76,8 @@ def test_a_member_keeps_what_its_own_projection_misses():
 
 def test_the_first_factor_is_drawn_for_the_leaf():
     exchange = Exchange(PowerSgd(rank=2), members(1, (3,), (12, 15))[0], 2, axis="pod")
-    u = noise.uniform(noise.seed_of("pod") + 1, 0, 0, 30).astype(np.float64)
+    seed = noise.seed_within(noise.seed_of(noise.Use.FACTORS, "pod"), 1)
+    u = noise.uniform(seed, 0, 0, 30).astype(np.float64)
     assert [memories[0] for memories in exchange.states] == [None, None]
     for memories in exchange.states:
         assert (memories[1].q == 2 * u.reshape(15, 2) - 1).all()
@@ -130,6 +131,18 @@ def test_gradiveq_keeps_what_it_did_not_send_and_then_sends_it():
         assert (not kept.any()) is (step % 3 == 0)
 
 
+def test_a_basis_is_learned_from_values_whose_squares_vanish():
+    term = Gradiveq(slice=8, keep=2, every=9)
+    bases = []
+    for scale in (np.float32(1), np.float32(1e-15)):
+        values = [scale * leaf for leaf in members(1, (9, 16), dtype=np.float32)[0]]
+        exchange = Exchange(term, values, 1)
+        exchange([values])
+        bases.append(exchange.states[0][0].basis)
+    assert bases[1].any(axis=0).all()
+    np.testing.assert_allclose(bases[1], bases[0], atol=1e-4)
+
+
 def test_a_basis_by_hand():
     exchange = Exchange(
         Gradiveq(slice=2, keep=1, every=9, feedback=True), [np.zeros((2, 2))], 1
@@ -149,7 +162,8 @@ def test_a_basis_by_hand():
 def test_the_first_basis_is_drawn_and_orthonormal():
     term = Gradiveq(slice=6, keep=3)
     (memories,) = Exchange(term, [np.zeros((9, 9))], 1).states
-    u = noise.uniform(noise.seed_of("site"), 0, 0, 18).reshape(6, 3) * 2.0 - 1
+    seed = noise.seed_within(noise.seed_of(noise.Use.BASES, "site"), 0)
+    u = noise.uniform(seed, 0, 0, 18).reshape(6, 3) * 2.0 - 1
     basis = memories[0].basis
     assert basis.T @ basis == pytest.approx(np.eye(3))
     assert basis[:, 0] == pytest.approx(u[:, 0] / np.linalg.norm(u[:, 0]))

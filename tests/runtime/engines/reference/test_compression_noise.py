@@ -7,7 +7,7 @@ import pytest
 
 from diamond.runtime.engines.reference import noise
 
-KEYS = [(0, 0, 1), (1, 0, 0), (0, 1, 0), (noise.seed_of("site"), 7, 3)]
+KEYS = [(0, 0, 1), (1, 0, 0), (0, 1, 0), (noise.checksum("site"), 7, 3)]
 
 
 def mix(h):
@@ -49,8 +49,27 @@ def test_uniform_numbers_have_24_bits():
     assert u.max() < 1
 
 
-def test_the_seed_of_an_axis_is_the_checksum_of_its_name():
-    assert noise.seed_of("123456789") == 0xCBF43926  # the check value of CRC-32
+def test_the_checksum_of_an_axis_s_name():
+    assert noise.checksum("123456789") == 0xCBF43926  # the check value of CRC-32
+
+
+def test_a_use_s_seed_is_the_equations_in_whole_numbers():
+    seed = 0
+    for number in (3, noise.checksum("host"), 2**32 + 5, 2, 7):
+        seed = mix((seed + number) % 2**32)
+    of_use = noise.seed_of(noise.Use.PLACES, "host", seed=2**32 + 5, outside=2)
+    assert noise.seed_within(of_use, 7) == seed
+
+
+def test_each_use_axis_seed_and_place_outside_has_a_seed_of_its_own():
+    seeds = {
+        noise.seed_of(use, axis, seed, outside)
+        for use in noise.Use
+        for axis in ("site", "host")
+        for seed in range(4)
+        for outside in range(4)
+    }
+    assert len(seeds) == 8 * 2 * 4 * 4
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -7,6 +7,7 @@ from diamond.dsl.vocabulary import OneBit, Sign
 from tests.runtime.engines.reference.exchanges import Exchange, members, plain
 
 B1 = 0.9
+LEAF = (40, 30)  # a block and a part of one
 
 
 def adams_momentum(gradients):
@@ -19,11 +20,11 @@ def adams_momentum(gradients):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_before_the_start_it_is_the_mean(num, dtype):
-    like = members(1, (3,), (4, 5), dtype=dtype)[0]
+    like = members(1, (3,), LEAF, dtype=dtype)[0]
     exchange = Exchange(OneBit(start=3), like, num, decay=B1)
     seen = []
     for step in range(3):
-        values = members(num, (3,), (4, 5), dtype=dtype, seed=step)
+        values = members(num, (3,), LEAF, dtype=dtype, seed=step)
         got = exchange(values)
         assert got[1].dtype == dtype
         assert got[1] == pytest.approx(plain(values)[1], rel=1e-5, abs=1e-6)
@@ -36,12 +37,12 @@ def test_before_the_start_it_is_the_mean(num, dtype):
 
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_from_the_start_on_adam_gets_the_mean_of_signs_as_its_momentum(num):
-    like = members(1, (3,), (4, 5))[0]
+    like = members(1, (3,), LEAF)[0]
     exchange = Exchange(OneBit(start=2), like, num, decay=B1)
     signs = Exchange(Sign(block=1024), [like[1]], num)
     given = []
     for step in range(6):
-        values = members(num, (3,), (4, 5), seed=step)
+        values = members(num, (3,), LEAF, seed=step)
         before = adams_momentum(given)
         given.append(exchange(values)[1])
         if step < 2:
@@ -52,17 +53,18 @@ def test_from_the_start_on_adam_gets_the_mean_of_signs_as_its_momentum(num):
 
 
 def test_dense_leaves_are_always_the_mean():
-    exchange = Exchange(OneBit(start=1), members(1, (3,), (4, 5))[0], 2, decay=B1)
+    exchange = Exchange(OneBit(start=1), members(1, (3,), LEAF)[0], 2, decay=B1)
     for step in range(3):
-        values = members(2, (3,), (4, 5), seed=step)
+        values = members(2, (3,), LEAF, seed=step)
         assert exchange(values)[0] == pytest.approx(plain(values)[0])
 
 
 def test_momentum_is_sent_in_one_size():
-    exchange = Exchange(OneBit(start=1), [np.zeros((4, 5))], 2, decay=B1)
+    exchange = Exchange(OneBit(start=1), [np.zeros(LEAF)], 2, decay=B1)
     for step in range(2):
-        exchange(members(2, (4, 5), seed=step))
+        exchange(members(2, LEAF, seed=step))
     (momentum,) = exchange.states[1].momentum
     sizes = np.abs(momentum).ravel()
-    # both members' signs agree or cancel
-    assert len(np.unique(sizes.round(12))) <= 2
+    # in each block both members' signs agree or cancel
+    for block in (sizes[:1024], sizes[1024:]):
+        assert len(np.unique(block.round(12))) <= 2

@@ -8,6 +8,8 @@ from diamond.runtime.engines.reference import noise
 from diamond.runtime.engines.reference.compression.leafwise import Place
 from diamond.runtime.engines.reference.compression.randomk import places
 from diamond.runtime.engines.reference.compression.topk import largest, num_kept
+from diamond.runtime.engines.reference.meeting import Meeting
+from diamond.runtime.engines.reference.noise import Use
 from tests.runtime.engines.reference.exchanges import (
     Exchange,
     mean_once,
@@ -68,7 +70,7 @@ def test_randomk_without_feedback_is_unbiased(dtype):
 def test_places_differ_and_each_is_as_likely(num, size):
     counts, times = np.zeros(size), 3000
     for count in range(times):
-        drawn = places(Place(9, count), num, size)
+        drawn = places(Place(Meeting("pod", (), count), 1), num, size)
         assert len(set(drawn.tolist())) == num
         counts[drawn] += 1
     share = num / size
@@ -77,15 +79,18 @@ def test_places_differ_and_each_is_as_likely(num, size):
 
 
 def test_places_by_hand():
-    words = [int(word) for word in noise.bits(9, 4, 0, 4)]
+    place = Place(Meeting("pod", (), 4), 1)
+    words = [int(word) for word in noise.bits(place.seed_of(Use.PLACES), 4, 0, 4)]
     want = [(j * 3 + words[j] % 3 + words[3] % 10) % 10 for j in range(3)]
-    assert places(Place(9, 4), 3, 10).tolist() == want
+    assert places(place, 3, 10).tolist() == want
 
 
-def test_the_seed_of_a_leaf_is_that_of_the_axis_and_its_place():
+def test_the_seed_of_a_leaf_is_that_of_the_use_and_its_place():
     term = RandomK(density=0.1, feedback=False)
     got = mean_once(term, [[np.ones(30), np.ones((5, 6))]], axis="pod")[1].ravel()
-    want = places(Place(noise.seed_of("pod") + 1, 0), 3, 30)
+    want = places(Place(Meeting("pod", (), 0), 1), 3, 30)
+    seed = noise.seed_within(noise.seed_of(Use.PLACES, "pod"), 1)
+    assert Place(Meeting("pod", (), 0), 1).seed_of(Use.PLACES) == seed
     assert sorted(np.flatnonzero(got)) == sorted(want)
     assert got[want].tolist() == [10, 10, 10]
 

@@ -89,6 +89,13 @@ def test_signs_by_hand():
     assert (got[8:] == 0).all()
 
 
+def test_signs_in_a_block_that_is_filled_up_by_hand():
+    p = np.array([1.0, -2.0, 0, 0, 6.0, 0, 0, 0])
+    held = np.array([True, True, False, False, True, False, False, False])
+    got = sign.round_trip(Sign(block=8), p, draw, held)
+    assert got.tolist() == [3, -3, 0, 0, 3, 0, 0, 0]
+
+
 def test_qsgd_by_hand():
     # norm = 5, s = 7: the levels are 3 * 7 / 5 + 1/2 = 4.7 and 4 * 7 / 5 + 1/2 = 6.1
     got = qsgd.round_trip(Qsgd(bits=4, bucket=2), np.array([3.0, -4.0, 0, 0]), halves)

@@ -1,6 +1,5 @@
 """Delays of virtual clocks, and `stale_synchronous`."""
 
-import zlib
 from collections import Counter
 
 import numpy as np
@@ -113,5 +112,6 @@ def test_drawn_delays_are_a_loop():
 
 def _delay(age, place):
     """Delays 0 to 4 are equally likely, and at most 2."""
-    u = noise.uniform(3 ^ zlib.crc32(b"axis0"), age, place, 1)[0]
+    seed = noise.seed_of(noise.Use.DELAYS, "axis0", seed=3)
+    u = noise.uniform(seed, age, place, 1)[0]
     return min(2, int(u * 5))

@@ -14,13 +14,16 @@ from diamond.dsl.vocabulary import (
     Local,
     Nesterov,
     NoCompression,
+    Pipelined,
     PowerSgd,
     Replicas,
     Scheduled,
     Scheme,
+    Sign,
     Synchronous,
 )
 from diamond.runtime.engines.reference import stages
+from diamond.runtime.engines.reference.compression.dgc import Corrected
 from diamond.runtime.engines.reference.timeline import axes_of
 from tests.runtime.engines.reference.runs import (
     On,
@@ -58,11 +61,23 @@ def test_the_time_line_is_cut_at_every_change():
     assert [t for t in range(10) if axis.at(t).is_due(t)] == [0, 1, 2, 4, 6, 8]
 
 
+def test_a_member_s_place_outside_is_row_major():
+    mesh = (Axis("pod", 2), Axis("site", 3), Axis("host", 2))
+    blocks = tuple(Replicas(axis.name) for axis in mesh)
+    places = [
+        [axis.outside_of(member) for member in range(12)]
+        for axis in axes_of(Scheme("s", mesh=mesh, replicas=blocks))
+    ]
+    assert places[0] == [0] * 12
+    assert places[1] == [0] * 6 + [1] * 6
+    assert places[2] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
 @pytest.mark.parametrize(
     ("rule", "parts"),
     [(SYNC, 1), (Local(3), 1), (Elastic(2), 1), (Local(6, fragments=3), 3)],
 )
-def test_exchanges_are_counted_from_the_beginning_of_a_clause(rule, parts):
+def test_exchanges_are_counted_from_the_beginning_of_a_memory(rule, parts):
     choices = {"compression": then(Cast(), 4, Int8())}
     if not isinstance(rule, Elastic):
         choices["consistency"] = then(SYNC, 1, rule)
@@ -74,8 +89,26 @@ def test_exchanges_are_counted_from_the_beginning_of_a_clause(rule, parts):
         for step in range(25):
             clause = axis.at(step)
             part_here = min(part, clause.parts - 1)
-            assert clause.count(step, part_here) == done[clause.index]
-            done[clause.index] += clause.is_due(step, part_here)
+            assert clause.count(step, part_here) == done[clause.memory]
+            done[clause.memory] += clause.is_due(step, part_here)
+
+
+def test_what_a_codec_remembers_lasts_while_it_is_of_the_same_thing():
+    """Of gradients, through rules and algorithms; of ways, as long as their rule."""
+    two = AllReduce(algorithm="two_phase")
+    axis = axis_of(
+        centralization=then(AllReduce(), 2, two),
+        consistency=Scheduled(((Pipelined(), 5), (SYNC, 3), (Local(2), None))),
+        compression=then(Int8(), 10, Int8()),
+    )
+    assert [c.start for c in axis.clauses] == [0, 2, 5, 8, 10]
+    assert [c.memory for c in axis.clauses] == [0, 0, 0, 3, 4]
+    assert [axis.at(t).count(t) for t in (1, 3, 7)] == [1, 3, 7]
+    votes = axis_of(
+        centralization=then(AllReduce(), 2, AllReduce(reduce="majority")),
+        compression=Sign(feedback=False),
+    )
+    assert [c.memory for c in votes.clauses] == [0, 1]
 
 
 def test_mixings_are_counted_too():
@@ -115,9 +148,9 @@ def test_the_stages_of_dgc_share_what_it_remembers():
     engine = engine_of(On(2, codec=Dgc(density=0.1, warmup=4)))
     assert len(engine.axes[0].clauses) == 1
     state = trained(engine, 2)
-    sent = [m for m in state.codecs[0][0][0][0] if m is not None]
+    sent = [m for m in state.codecs[0][0][0][0] if isinstance(m, Corrected)]
     after = trained(engine, 1, state)
-    still = [m for m in after.codecs[0][0][0][0] if m is not None]
+    still = [m for m in after.codecs[0][0][0][0] if isinstance(m, Corrected)]
     kept = [
         (old.total != 0) & (new.total != 0)
         for old, new in zip(sent, still, strict=True)

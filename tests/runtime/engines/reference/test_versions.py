@@ -1,7 +1,6 @@
 """`asynchronous` and `hogwild`: gradients at parameters of some steps ago."""
 
 import math
-import zlib
 
 import jax
 import numpy as np
@@ -28,7 +27,7 @@ from tests.runtime.engines.reference.runs import (
 )
 from tests.schemes import tiny_batch
 
-SEED = zlib.crc32(b"axis0")
+SEED = noise.seed_of(noise.Use.AGES, "axis0")
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -94,7 +93,8 @@ def test_drawn_delays_are_a_loop():
 
 
 def _delay(age, place):
-    u = noise.uniform(5 ^ SEED, age, place, 1)[0]
+    seed = noise.seed_of(noise.Use.DELAYS, "axis0", seed=5)
+    u = noise.uniform(seed, age, place, 1)[0]
     return sum(u >= threshold for threshold in (0.5, 0.75, 0.875))
 
 
@@ -123,7 +123,8 @@ def test_coordinates_are_of_steps_of_their_own():
 
 def _torn(seen, step, place):
     sizes = enumerate((5, 30, 3, 15))
-    u = [noise.uniform(SEED + leaf, step, place, n) for leaf, n in sizes]
+    seeds = [(noise.seed_within(SEED, leaf), n) for leaf, n in sizes]
+    u = [noise.uniform(seed, step, place, n) for seed, n in seeds]
     ages = (np.concatenate(u).astype(float) * 3).astype(int)
     back = [seen[max(step - d, 0)] for d in range(3)]
     return np.choose(ages, back)
