@@ -111,22 +111,11 @@ CODECS: tuple[Any, ...] = (
 
 
 # Rule, centralization and codec of each axis of so many members, outermost first: for
-# tensors larger than a block, whose last block is filled in part.
+# tensors larger than a block, whose last block is filled in part. The first five, which
+# have each kind of these once, are what `make test` runs.
 _LARGER: tuple[tuple[tuple[int, ...], tuple[tuple[Any, Any, Any], ...]], ...] = (
     ((4,), ((Synchronous(), AllReduce(), Sign()),)),
-    ((3,), ((Synchronous(), AllReduce(), Sign(block=256)),)),
-    ((2,), ((Local(every=4), AllReduce(), Sign(block=128)),)),
     ((4,), ((Synchronous(), ParameterServer(), Sign(block=256)),)),
-    (
-        (3,),
-        (
-            (
-                Synchronous(),
-                ParameterServer(shards=2),
-                Scheduled(((Sign(block=96), 7), (Sign(block=256), None))),
-            ),
-        ),
-    ),
     (
         (4,),
         (
@@ -144,6 +133,19 @@ _LARGER: tuple[tuple[tuple[int, ...], tuple[tuple[Any, Any, Any], ...]], ...] = 
             (Synchronous(), AllReduce(), OneBit(start=5)),
         ),
     ),
+    ((4,), ((Synchronous(), AllReduce(), PowerSgd(rank=2, start=3)),)),
+    ((3,), ((Synchronous(), AllReduce(), Sign(block=256)),)),
+    ((2,), ((Local(every=4), AllReduce(), Sign(block=128)),)),
+    (
+        (3,),
+        (
+            (
+                Synchronous(),
+                ParameterServer(shards=2),
+                Scheduled(((Sign(block=96), 7), (Sign(block=256), None))),
+            ),
+        ),
+    ),
     (
         (3, 2),
         (
@@ -158,7 +160,6 @@ _LARGER: tuple[tuple[tuple[int, ...], tuple[tuple[Any, Any, Any], ...]], ...] = 
             (Synchronous(), AllReduce(), OneBit(start=5)),
         ),
     ),
-    ((4,), ((Synchronous(), AllReduce(), PowerSgd(rank=2, start=3)),)),
     ((2,), ((Local(every=4), AllReduce(), PowerSgd(rank=1)),)),
     ((4,), ((Synchronous(), AllReduce(), Dgc(density=0.01)),)),
     ((4,), ((Synchronous(), AllReduce(), Gradiveq(slice=50, keep=4, every=4)),)),

@@ -75,15 +75,18 @@ class Wire(NamedTuple):
             >>> wire.stream(Stream.AGES) == wire.stream(Stream.AGES, seed=4)
             False
         """
-        own = seed_from(use, zlib.crc32(self.axis.encode()), self._or_own(seed))
-        return seed_within(own, 0 if self.outside is None else self.outside())
+        words = use, self._name, self.seed if seed is None else seed
+        if self.outside is None:
+            return seed_from(*words, 0)
+        return seed_within(seed_from(*words), self.outside())
 
     def stream_alike(self, use: Stream) -> int:
         """Returns the same, of what is drawn alike by all members of the mesh."""
-        return seed_from(use, zlib.crc32(self.axis.encode()), self.seed, 0)
+        return seed_from(use, self._name, self.seed, 0)
 
-    def _or_own(self, seed: int | None) -> int:
-        return self.seed if seed is None else seed
+    @property
+    def _name(self) -> int:
+        return zlib.crc32(self.axis.encode())
 
 
 WireOf = Callable[[str, int, Outer], Wire]

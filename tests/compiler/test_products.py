@@ -58,9 +58,12 @@ def test_the_first_drawn_schemes(precision: str) -> None:
     _check(products.drawn(12, precision), precision)
 
 
+@pytest.mark.parametrize(
+    "chosen", [slice(5), pytest.param(slice(5, None), marks=pytest.mark.slow)], ids=str
+)
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
-def test_tensors_larger_than_a_block(precision: str) -> None:
-    _check(products.larger_than_a_block(precision), precision, wide_task_of)
+def test_tensors_larger_than_a_block(precision: str, chosen: slice) -> None:
+    _check(products.larger_than_a_block(precision)[chosen], precision, wide_task_of)
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@
     C(v) = sgn(v_k) l_k (|v| / s)                        u_k uniform in [0, 1)
 
 The expectation over u is v: unlike the rounding of int8 and int4, it needs no feedback.
-All members draw apart, along this axis and along those further out, so that errors average
-out; runs of another `seed` have other ones.
+All members draw apart, along this axis and along those further out, so that errors
+average out; runs of another `seed` have other ones.
 
 Bill: `bits` bits a value and 4 bytes a bucket. Payloads are gathered, or averaged in
 two phases, where the server's rounding draws numbers of its own.
