@@ -6,9 +6,9 @@ For each block of d values,
     C(p)  = scale where p >= 0, else -scale
 
 so that |C(p) - p|^2 = (1 - |p|_1^2 / (d |p|_2^2)) |p|_2^2. Zeros that fill up the last
-block of a leaf do not count in its d, and stay zeros. To which of two numbers of float32
-a scale is rounded may hang on the last bit of the sum, so its order is defined: a block
-of even size is folded in halves first, up to four times.
+block of a leaf do not count in its d, and stay zeros. Which way a scale is rounded to
+float32 may hang on the last bit of the sum, so its order is defined: a block of even
+size is folded in halves first, up to four times.
 
 Bernstein, Wang, Azizzadenesheli and Anandkumar, "signSGD: Compressed optimisation for
 non-convex problems", arXiv 1802.04434, 2018; the scale and the feedback: Karimireddy,
@@ -59,4 +59,4 @@ def _total(blocks: Array) -> Array:
         half, rest = divmod(blocks.shape[1], 2)
         if not rest:
             blocks = blocks[:, :half] + blocks[:, half:]
-    return np.sum(blocks, axis=1, keepdims=True)
+    return np.asarray(np.sum(blocks, axis=1, keepdims=True))
