@@ -43,7 +43,7 @@ def part_of(plan: Plan, exchange: Exchange, wire_of: WireOf = mesh_wire) -> Part
     agreement = exchange.agreement
     site = Site(
         wire=_wire(plan, agreement.axis, wire_of),
-        tensors=tuple(plan.tensors[place] for place in exchange.leaves),
+        tensors=tuple(plan.local_tensors[place] for place in exchange.leaves),
         adam=adam_of(plan.optimizer),
         forms=tuple(
             each.compression for each in plan.agreements if each.axis == agreement.axis

@@ -91,7 +91,7 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
         notes = {
             each.name: _turn(each, turns.get(each.name)) for each in plan.exchanges
         }
-        rows.update({(key, notes[key[0]]): num for key, num in wanted.items()})
+        rows.update({(key, notes.get(key[0], "")): n for key, n in wanted.items()})
     certified = tuple(
         Certified(key[0] + note, *key[1:], elements, elements * ITEM_BYTES[key[3]])
         for (key, note), elements in rows.items()
@@ -127,6 +127,10 @@ def _turn(exchange: Exchange, turn: int | None) -> str:
 
 def _planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Key]:
     wanted: Counter[Key] = Counter()
+    for flow in plan.flows:
+        for message in flow.messages:
+            key = (flow.name, flow.axis, message.kind, message.dtype)
+            wanted[key] += message.elements
     for each in plan.exchanges:
         for message in each.sent(turns.get(each.name, LANDING)):
             key = (each.name, each.agreement.axis, message.kind, message.dtype)
@@ -139,7 +143,8 @@ def _counted(collectives: tuple[Collective, ...]) -> Counter[Key]:
     for each in collectives:
         name, axis = each.exchange or "no exchange", " x ".join(each.axes)
         for message in each.messages:
-            found[name, axis, message.kind, message.dtype] += message.elements
+            elements = message.elements * each.times
+            found[name, axis, message.kind, message.dtype] += elements
     return found
 
 
@@ -159,18 +164,20 @@ def _compare(
 
 
 def _hops_planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Hop]:
-    return _hops(
+    exchanged = [
         (each.name, message)
         for each in plan.exchanges
         for message in each.sent(turns.get(each.name, LANDING))
-    )
+    ]
+    flowing = [(flow.name, m) for flow in plan.flows for m in flow.messages]
+    return _hops(exchanged + flowing)
 
 
 def _hops_found(collectives: Iterable[Collective]) -> Counter[Hop]:
     return _hops(
         (each.exchange or "no exchange", message)
         for each in collectives
-        for message in each.messages
+        for message in each.messages * each.times
     )
 
 

@@ -1,7 +1,9 @@
 """Names of jax that move between the versions we accept: 0.10.2 up to 0.12."""
 
+from typing import Any
+
 import jax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AbstractMesh, AxisType, Mesh
 
 
 def make_mesh(
@@ -11,3 +13,21 @@ def make_mesh(
     return jax.make_mesh(
         sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices
     )
+
+
+def abstract_mesh(axes: dict[str, int]) -> AbstractMesh:
+    """Returns a mesh of axes without devices, to trace with."""
+    kinds = (AxisType.Auto,) * len(axes)
+    return AbstractMesh(tuple(axes.values()), tuple(axes), axis_types=kinds)
+
+
+def compiler_options() -> dict[str, Any]:
+    """Returns what XLA is told when a step is compiled.
+
+    With jax 0.10.2 XLA's CPU backend drops the barriers that keep what is computed
+    again apart from what was computed before, finds the two equal and keeps the first:
+    gathers and activations would stay in memory (seen in compiled HLO; not with 0.12).
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    return {"xla_disable_hlo_passes": "cse_barrier_expander"}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from diamond.compiler.compat import compiler_options
 from diamond.compiler.lower import lower
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays
@@ -23,7 +24,7 @@ class Executables:
     Attributes:
         batch_sharding: Where each array of a batch lies.
         init: Key -> arrays.
-        consolidate: Parameters -> the mean of their copies, on every device.
+        consolidate: Parameters -> the mean of their copies, cut as each copy is.
         measure: (consolidated parameters, batch) -> metrics an example.
     """
 
@@ -34,14 +35,13 @@ class Executables:
         self._batch_shapes = batch_shapes
         self._steps: dict[Due, Any] = {}
         everywhere = NamedSharding(mesh, PartitionSpec())
-        self._shardings = jax.tree.map(
-            lambda spec: NamedSharding(mesh, spec),
-            self._lowering.arrays,
-            is_leaf=lambda node: isinstance(node, PartitionSpec),
-        )
-        self.batch_sharding = NamedSharding(mesh, self._lowering.batch)
+        placing = self._lowering.placing
+        self._shardings = _shardings(mesh, placing.arrays)
+        self.batch_sharding = NamedSharding(mesh, placing.batch)
         self.init = jax.jit(self._lowering.init, out_shardings=self._shardings)
-        self.consolidate = jax.jit(self._lowering.consolidate, out_shardings=everywhere)
+        self.consolidate = jax.jit(
+            self._lowering.consolidate, out_shardings=_shardings(mesh, placing.copy)
+        )
         self.measure = jax.jit(task.measure, out_shardings=everywhere)
 
     def begin(self, arrays: Arrays, exchanges: frozenset[str]) -> Arrays:
@@ -57,7 +57,8 @@ class Executables:
     def step(self, due: Due) -> Any:
         """Returns the compiled step for the exchanges that are due."""
         if due not in self._steps:
-            self._steps[due] = self.traced(due).lower().compile()
+            lowered = self.traced(due).lower()
+            self._steps[due] = lowered.compile(compiler_options=compiler_options())
         return self._steps[due]
 
     def traced(self, due: Due) -> Any:
@@ -85,6 +86,14 @@ class Executables:
             name: _placed(shape, self.batch_sharding)
             for name, shape in self._batch_shapes.items()
         }
+
+
+def _shardings(mesh: Mesh, specs: Any) -> Any:
+    return jax.tree.map(
+        lambda spec: NamedSharding(mesh, spec),
+        specs,
+        is_leaf=lambda node: isinstance(node, PartitionSpec),
+    )
 
 
 def padded(array: Any, size: int) -> np.ndarray:

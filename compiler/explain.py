@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from diamond.compiler.parallelism.schedules.picture import picture
+from diamond.compiler.parallelism.schedules.tables import table_of
 from diamond.compiler.plan import (
     ITEM_BYTES,
     Agreement,
@@ -12,6 +14,7 @@ from diamond.compiler.plan import (
     Message,
     Plan,
 )
+from diamond.dsl import vocabulary as words
 from diamond.dsl.emit import format_term
 from diamond.dsl.vocabulary import OneBit
 
@@ -21,7 +24,9 @@ def explain(plan: Plan) -> str:
     sections = (
         _head(plan),
         _section("mesh, outermost axis first", _table(_mesh(plan))),
+        _section("one copy, cut up", _flows(plan)),
         _section("exchanges", _exchanges(plan)),
+        *(_section(f"pipeline over {a.name}", _pipeline(plan, a)) for a in plan.axes),
         _section("one step", plan.equations),
         _section("bytes that a device sends", _table(_wire(plan))),
         _section("memory that a device holds", _table(_memory(plan))),
@@ -31,7 +36,7 @@ def explain(plan: Plan) -> str:
 
 
 def _head(plan: Plan) -> str:
-    devices = "1 device" if plan.members == 1 else f"{plan.members} devices"
+    devices = "1 device" if plan.devices == 1 else f"{plan.devices} devices"
     return (
         f"{plan.name}: {devices}, {plan.steps:,} steps "
         f"of {plan.batch:,} examples, {plan.precision}"
@@ -48,14 +53,30 @@ def _mesh(plan: Plan) -> list[list[str]]:
 
 
 def _axis(plan: Plan, axis: MeshAxis) -> list[str]:
-    if not any(each.axis == axis.name for each in plan.agreements):
-        return ["", ""]
-    tie = "loose: copies may differ" if axis.loose else "tight: copies are equal"
     link = ""
     if axis.bandwidth is not None:
         latency = f"{(axis.latency or 0) * 1e3:g} ms"
         link = f"{quantity(axis.bandwidth, 'bit/s', 1000)}, {latency}"
+    if axis.strategy is not None:
+        return [f"{format_term(axis.strategy)}, one copy", link]
+    if not any(each.axis == axis.name for each in plan.agreements):
+        return ["", ""]
+    tie = "loose: copies may differ" if axis.loose else "tight: copies are equal"
     return [f"replicas, {tie} between steps", link]
+
+
+def _flows(plan: Plan) -> list[str]:
+    """Says what each strategy cuts and sends: in all, since sizes differ."""
+    lines: list[str] = []
+    for flow in plan.flows:
+        cut = sum(flow.axis in tensor.axes for tensor in plan.tensors)
+        lines.append(f"{flow.name}: cuts {cut} of {len(plan.tensors)} tensors")
+        kinds = dict.fromkeys((each.kind, each.dtype) for each in flow.messages)
+        for kind, dtype in kinds:
+            sent = [m for m in flow.messages if (m.kind, m.dtype) == (kind, dtype)]
+            size = quantity(sum(each.operand_bytes for each in sent), "B")
+            lines.append(f"  {len(sent)} x {kind} of {dtype} ({size} in all)")
+    return lines
 
 
 def _exchanges(plan: Plan) -> list[str]:
@@ -66,6 +87,23 @@ def _exchanges(plan: Plan) -> list[str]:
         lines += [f"  {line}" for line in _fragment(plan, each)]
         lines += [f"  {line}" for line in _sent(each)]
     return lines or ["none: one device trains alone"]
+
+
+def _pipeline(plan: Plan, axis: MeshAxis) -> list[str]:
+    """Draws the ticks of a pipeline, and says what they cost."""
+    if not isinstance(axis.strategy, words.Pipeline) or axis.size == 1:
+        return []
+    table = table_of(axis.strategy, axis.size)
+    held = [str(table.held(stage)) for stage in range(table.stages)]
+    return [
+        format_term(axis.strategy),
+        *picture(table),
+        f"{len(table.ticks)} ticks, of which a stage waits in {table.bubble:.1%} on "
+        "average (each tick counted as one)",
+        f"chunk inputs kept at once, stage by stage: {', '.join(held)} of "
+        f"{table.microbatches * table.chunks}",
+        "a device holds the embedding and the head as well, and all of the batch",
+    ]
 
 
 def _terms(exchange: Exchange) -> tuple[str, str, str]:
@@ -139,8 +177,11 @@ def _wire(plan: Plan) -> list[list[str]]:
     dense_name = f"of a dense {plan.precision} all-reduce"
     rows = [["axis", "a step, on average", dense_name, "time on its link" * bool(busy)]]
     for name, sent in plan.wire_bytes().items():
-        size = plan.axis(name).size
-        dense = 2 * (size - 1) / size * plan.parameters * item
+        axis = plan.axis(name)
+        values = sum(tensor.elements for tensor in plan.local_tensors)
+        dense = 2 * (axis.size - 1) / axis.size * values * item
+        if axis.strategy is not None:
+            dense = 0.0
         share = f"1/{dense / sent:.3g}" if sent and sent < dense else ""
         if dense and not share:
             share = f"{sent / dense:.3g}"
@@ -158,8 +199,9 @@ def _memory(plan: Plan) -> list[list[str]]:
 def _work(plan: Plan) -> list[list[str]]:
     rows = [["parameters", f"{plan.parameters:,}"]]
     if plan.flops is not None:
-        rows.append(["a device's step", quantity(plan.flops, "FLOP", 1000)])
-        total = plan.flops * plan.members
+        total = plan.flops * plan.shares
+        one = total / plan.devices
+        rows.append(["a device's step", quantity(one, "FLOP", 1000)])
         rows.append(["all devices' step", quantity(total, "FLOP", 1000)])
     return rows
 

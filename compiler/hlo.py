@@ -1,8 +1,8 @@
 """Reading collectives out of compiled HLO text.
 
 What is not understood is never passed over: a collective of a kind that no plan has,
-one whose groups are not those of whole mesh axes, or one in a loop or a branch, comes
-out with a mark that makes the certificate fail.
+one whose groups are not those of whole mesh axes, or one in a branch or in a loop of
+unknown length, comes out with a mark that makes the certificate fail.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diamond.compiler.plan import Message, Pairs
+from diamond.compiler.scopes import name_in
 
 _KINDS = (
     "all-reduce|all-gather|ragged-all-to-all|all-to-all|reduce-scatter"
@@ -24,9 +25,9 @@ _PAIRS = re.compile(r"source_target_pairs=\{((?:\{[0-9,]*\},?)*)\}")
 _NAMED = re.compile(r"replica_groups=mesh\[[^\]]*\]\s*\{([^}]*)\}")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
 _CALLED = re.compile(r"(\w+)=\{?(%[\w.\-]+(?:, ?%[\w.\-]+)*)\}?")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"([0-9]+)"')
 _REPEATS = {"body", "condition", "branch_computations", "true_computation"}
 _REPEATS |= {"false_computation"}
-_SCOPE = re.compile(r"diamond:([^/\"]+)")
 
 Groups = frozenset[frozenset[int]]
 
@@ -37,16 +38,18 @@ class Collective(NamedTuple):
     Attributes:
         exchange: Name of the exchange whose scope it was traced in, or None.
         axes: Mesh axes it crosses, outermost first; `part of` them where a group is
-            not a whole one, `a loop over` them where it may happen more than once.
+            not a whole one, `a loop over` them where nobody knows how often.
         messages: What one device puts in: one message an element type; of a permute
             with the pairs, as places along the axes that it crosses.
         line: The line of HLO.
+        times: How often it happens in one run of the module.
     """
 
     exchange: str | None
     axes: tuple[str, ...]
     messages: tuple[Message, ...]
     line: str
+    times: int = 1
 
 
 def collectives_of(text: str, axes: dict[str, int]) -> tuple[Collective, ...]:
@@ -58,12 +61,13 @@ def collectives_of(text: str, axes: dict[str, int]) -> tuple[Collective, ...]:
     """
     found: list[Collective] = []
     computations = _computations(text)
-    repeated = _repeated(computations)
+    times = _times(computations)
     for name, lines in computations.items():
         inside = [each for line in lines if (each := _read(line, axes)) is not None]
-        if name in repeated:
+        num = times[name]
+        if num is None:
             inside = [_marked(each, "a loop over") for each in inside]
-        found += [each for each in inside if each.axes]
+        found += [each._replace(times=num or 1) for each in inside if each.axes]
     return tuple(found)
 
 
@@ -83,21 +87,38 @@ def _computations(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _repeated(computations: dict[str, list[str]]) -> frozenset[str]:
-    """Returns the computations that run in a loop or a branch, at any depth."""
-    calls: dict[str, set[str]] = {}
-    repeated: set[str] = set()
+def _times(computations: dict[str, list[str]]) -> dict[str, int | None]:
+    """Returns how often each computation runs; None where nobody can say.
+
+    Nobody can in a branch, or in a loop whose number of turns XLA does not know.
+    """
+    callers: dict[str, list[tuple[str, int | None]]] = {}
     for name, lines in computations.items():
-        for how, names in _CALLED.findall("\n".join(lines)):
-            called = set(re.findall(r"%([\w.\-]+)", names))
-            calls.setdefault(name, set()).update(called)
-            repeated |= called if how in _REPEATS else set()
-    waiting = list(repeated)
-    while waiting:
-        inner = calls.get(waiting.pop(), set()) - repeated
-        repeated |= inner
-        waiting += inner
-    return frozenset(repeated)
+        for line in lines:
+            for how, called in _CALLED.findall(line):
+                for inner in re.findall(r"%([\w.\-]+)", called):
+                    callers.setdefault(inner, []).append((name, _turns(how, line)))
+    return {name: _runs(name, callers) for name in computations}
+
+
+def _runs(name: str, callers: dict[str, list[tuple[str, int | None]]]) -> int | None:
+    """Adds up how often a computation is called; one that nobody calls runs once."""
+    if name not in callers:
+        return 1
+    total = 0
+    for caller, turns in callers[name]:
+        outside = _runs(caller, callers)
+        if turns is None or outside is None:
+            return None
+        total += turns * outside
+    return total
+
+
+def _turns(how: str, line: str) -> int | None:
+    if how not in _REPEATS:
+        return 1
+    known = _TRIPS.search(line)
+    return int(known[1]) if how == "body" and known else None
 
 
 def _read(line: str, axes: dict[str, int]) -> Collective | None:
@@ -112,8 +133,7 @@ def _read(line: str, axes: dict[str, int]) -> Collective | None:
         Message(kind, dtype, elements, pairs=pairs)  # type: ignore[arg-type]
         for dtype, elements in _operands(kind, match, size)
     )
-    scope = _SCOPE.search(line)
-    return Collective(scope[1] if scope else None, crossed, messages, line.strip())
+    return Collective(name_in(line), crossed, messages, line.strip())
 
 
 def _operands(kind: str, match: re.Match[str], size: int) -> list[tuple[str, int]]:

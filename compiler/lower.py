@@ -10,18 +10,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.member import begun, fresh, member_step
 from diamond.compiler.plan import Plan
+from diamond.compiler.shards import shards_of
 from diamond.compiler.state import (
     Arrays,
     Layout,
+    Placing,
     add_dims,
     drop_dims,
     layout_of,
-    specs_of,
+    placing_of,
 )
 from diamond.compiler.task import Batch, Params, Task
 from diamond.compiler.variants import Due
@@ -33,28 +35,28 @@ class Lowering(NamedTuple):
     Attributes:
         init: Key -> arrays of the state before step 0.
         step: Exchanges that are due, with their turns -> a function (arrays, batch) ->
-            (arrays, one loss a member).
+            (arrays, one loss a share of the batch).
         begin: Names of exchanges whose agreements begin -> a function of arrays, run
             before their first step.
         consolidate: Parameters -> the mean of the copies.
-        arrays: Partition specs of the arrays.
-        batch: Partition spec of each array of a batch.
+        placing: Where the arrays lie.
     """
 
     init: Callable[[jax.Array], Arrays]
     step: Callable[[Due], Callable[[Arrays, Batch], tuple[Arrays, Any]]]
     begin: Callable[[frozenset[str]], Callable[[Arrays], Arrays]]
     consolidate: Callable[[Params], Params]
-    arrays: Arrays
-    batch: PartitionSpec
+    placing: Placing
 
 
 def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
     """Returns the functions that carry a plan out on a mesh."""
-    names = tuple(axis.name for axis in plan.axes)
     parts = parts_of(plan)
     layout = layout_of(plan, parts)
-    specs, batch = specs_of(layout), PartitionSpec(names)
+    shards = shards_of(plan.axes, plan.tensors, task, plan.accumulate, plan.remat)
+    shapes = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
+    placing = placing_of(plan, layout, task, shapes)
+    specs = placing.arrays
 
     def mapped(body: Callable[..., Any], given: Any, made: Any) -> Callable[..., Any]:
         return jax.shard_map(
@@ -64,8 +66,8 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
     def init(key: jax.Array) -> Arrays:
         params = task.init(key)
         body = mapped(
-            lambda params: _add_copies(fresh(params, task, parts), layout),
-            (PartitionSpec(),),
+            lambda params: _add_copies(fresh(params, task, shards, parts), layout),
+            (placing.copy,),
             specs,
         )
         return body(params)  # type: ignore[no-any-return]
@@ -75,16 +77,17 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
 
         def body(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
             local = _drop_copies(arrays, layout)
-            local, loss = member_step(local, batch, task, active)
-            return _add_copies(local, layout), loss.reshape((1,) * len(names))
+            local, loss = member_step(local, batch, task, shards, active)
+            losses = loss.reshape((1,) * len(placing.losses))
+            return _add_copies(local, layout), losses
 
-        return mapped(body, (specs, batch), (specs, PartitionSpec(*names)))
+        return mapped(body, (specs, placing.batch), (specs, placing.losses))
 
     def begin(exchanges: frozenset[str]) -> Callable[[Arrays], Arrays]:
         beginning = [part for part in parts if part.exchange.name in exchanges]
 
         def body(arrays: Arrays) -> Arrays:
-            local = begun(_drop_copies(arrays, layout), beginning)
+            local = begun(_drop_copies(arrays, layout), shards, beginning)
             return _add_copies(local, layout)
 
         return mapped(body, (specs,), specs)
@@ -93,7 +96,7 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
         dims = tuple(range(len(layout.params)))
         return jax.tree.map(lambda leaf: leaf.mean(dims), params)
 
-    return Lowering(init, step, begin, consolidate, specs, batch)
+    return Lowering(init, step, begin, consolidate, placing)
 
 
 def _active(parts: tuple[Part, ...], due: Due) -> list[tuple[Part, int]]:

@@ -19,10 +19,10 @@ from diamond.compiler.agreements import Part
 from diamond.compiler.exchange.contract import Leaves, Server, Tree
 from diamond.compiler.meeting import kept_after_meeting
 from diamond.compiler.plan import LANDING
+from diamond.compiler.scopes import SCOPE
+from diamond.compiler.shards import Shards
 from diamond.compiler.state import Arrays
 from diamond.compiler.task import Batch, Params, Task
-
-SCOPE = "diamond:"
 
 Active = Sequence[tuple[Part, int]]
 
@@ -35,24 +35,27 @@ class _Values(NamedTuple):
     mixers: dict[str, Tree]
 
 
-def fresh(params: Params, task: Task, parts: tuple[Part, ...]) -> Arrays:
-    """Returns a member's state before the first step."""
-    leaves = jax.tree.leaves(params)
+def fresh(
+    params: Params, task: Task, shards: Shards, parts: tuple[Part, ...]
+) -> Arrays:
+    """Returns a device's state before the first step."""
+    mine = shards.own(params)
+    leaves = jax.tree.leaves(mine)
     rules: dict[str, Tree] = {}
     mixers: dict[str, Tree] = {}
     for part in parts:
-        mine = _taken(leaves, part)
-        mixers.setdefault(part.memory, part.mixer.init(mine))
-        like = [_server(part).own(mine)] if part.mixer.server else mine
-        rules.setdefault(part.clause, part.rule.init(mine, like))
+        taken = _taken(leaves, part)
+        mixers.setdefault(part.memory, part.mixer.init(taken))
+        like = [_server(part).own(taken)] if part.mixer.server else taken
+        rules.setdefault(part.clause, part.rule.init(taken, like))
     server = server_of(parts)
-    owned = params if server is None else [server.own(leaves)]
+    owned = mine if server is None else [server.own(leaves)]
     return Arrays(params, task.optimizer.init(owned), rules, mixers)
 
 
-def begun(local: Arrays, parts: list[Part]) -> Arrays:
-    """Returns a member's state where the agreements of some exchanges begin."""
-    leaves = jax.tree.leaves(local.params)
+def begun(local: Arrays, shards: Shards, parts: list[Part]) -> Arrays:
+    """Returns a device's state where the agreements of some exchanges begin."""
+    leaves = jax.tree.leaves(shards.own(local.params))
     rules, mixers = dict(local.rules), dict(local.mixers)
     for part in parts:
         mine = _taken(leaves, part)
@@ -64,14 +67,15 @@ def begun(local: Arrays, parts: list[Part]) -> Arrays:
 
 
 def member_step(
-    local: Arrays, batch: Batch, task: Task, active: Active
+    local: Arrays, batch: Batch, task: Task, shards: Shards, active: Active
 ) -> tuple[Arrays, jax.Array]:
-    """Takes one member's step.
+    """Takes one device's step.
 
     Args:
-        local: The member's state.
+        local: The device's state.
         batch: Its share of the batch.
         task: What is trained.
+        shards: How the devices that hold one copy compute with it.
         active: The exchanges that are due, with their turns, in the plan's order.
 
     Returns:
@@ -79,12 +83,14 @@ def member_step(
     """
     inner = [pair for pair in active if pair[0].exchange.subject == "gradients"]
     outer = [pair for pair in active if pair[0].exchange.subject == "parameters"]
-    x, tree = jax.tree.flatten(local.params)
-    at = jax.tree.unflatten(tree, _viewed(x, local, inner))
-    loss, gradients = jax.value_and_grad(task.loss)(at, batch)
+    owned = shards.own(local.params)
+    x, tree = jax.tree.flatten(owned)
+    at = _viewed(x, local, inner)
+    elsewhere = None if at is x else jax.tree.unflatten(tree, at)
+    loss, gradients = shards.gradient(local.params, elsewhere, batch)
     values = _Values(jax.tree.leaves(gradients), local.rules, local.mixers)
     values = _exchanged(values, x, inner)
-    params, optimizer = _updated(values.leaves, local, task, inner)
+    params, optimizer = _updated(values.leaves, owned, local.optimizer, task, inner)
     values = values._replace(leaves=jax.tree.leaves(params))
 
     def begin(leaves: Leaves) -> Tree:
@@ -94,7 +100,7 @@ def member_step(
 
     values, optimizer = _met(values, x, optimizer, begin, outer)
     values = _rebased(values, outer)
-    params = jax.tree.unflatten(tree, values.leaves)
+    params = shards.keep(jax.tree.unflatten(tree, values.leaves))
     return Arrays(params, optimizer, values.rules, values.mixers), loss
 
 
@@ -135,24 +141,23 @@ def _exchange(values: _Values, x: Leaves, part: Part, turn: int) -> _Values:
 
 
 def _updated(
-    gradients: Leaves, local: Arrays, task: Task, inner: Active
+    gradients: Leaves, params: Params, optimizer: Tree, task: Task, inner: Active
 ) -> tuple[Params, Tree]:
     """Takes the optimizer's step; a server's, on the shard that this member owns."""
-    leaves, tree = jax.tree.flatten(local.params)
+    leaves, tree = jax.tree.flatten(params)
     serving = [part for part, _ in inner if part.mixer.server]
     if not serving:
         given = jax.tree.unflatten(tree, gradients)
-        updates, optimizer = task.optimizer.update(given, local.optimizer, local.params)
-        params = optax.apply_updates(local.params, updates)
-        return params, _settled(local.optimizer, optimizer, inner)
+        updates, after = task.optimizer.update(given, optimizer, params)
+        return optax.apply_updates(params, updates), _settled(optimizer, after, inner)
     server = _server(serving[0])
     owned = [server.own(leaves)]
-    updates, optimizer = task.optimizer.update(gradients, local.optimizer, owned)
-    optimizer = _settled(local.optimizer, optimizer, inner)
+    updates, after = task.optimizer.update(gradients, optimizer, owned)
+    after = _settled(optimizer, after, inner)
     [shard] = optax.apply_updates(owned, updates)
     with jax.named_scope(f"{SCOPE}{serving[0].exchange.name}"):
         pulled = server.pull(jnp.asarray(shard), leaves)
-    return jax.tree.unflatten(tree, pulled), optimizer
+    return jax.tree.unflatten(tree, pulled), after
 
 
 def _settled(before: Tree, after: Tree, inner: Active) -> Tree:

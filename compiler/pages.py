@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diamond.dsl.reference import arguments_of, table
-from diamond.dsl.vocabulary.tables import FAMILIES, Row
+from diamond.dsl.vocabulary.tables import FAMILIES, Row, row_of
 
-HOME = Path(__file__).parent / "exchange"
+HOME = Path(__file__).parent
 FOLDERS = {
+    "centralization": "exchange/centralization",
+    "consistency": "exchange/consistency",
+    "outer": "exchange/outer",
+    "compression": "exchange/compression",
+    "strategy": "parallelism",
+}
+TITLES = {
     "centralization": "Centralization: who talks to whom",
     "consistency": "Consistency: what is exchanged, and when",
     "outer": "Outer steps: what the copies do when they meet",
     "compression": "Compression: in what form values cross",
+    "strategy": "Parallelism: how one copy is cut up",
 }
 INDEX = "README"
 _LABEL = re.compile(r"^(Bill|Limits?|Defaults?|Traps?|References)([:,])", re.MULTILINE)
@@ -38,14 +46,18 @@ def pages() -> Iterator[Page]:
         >>> [page.name for page in pages()][:2]
         ['README', 'adasum']
     """
-    files = [(folder, file) for folder in FOLDERS for file in _files(folder)]
+    files = [(family, file) for family in FOLDERS for file in _files(family)]
     yield Page(INDEX, _index())
-    for folder, file in files:
-        yield Page(file.stem, _page(folder, file))
+    for family, file in files:
+        yield Page(file.stem, _page(family, file))
 
 
-def _files(folder: str) -> list[Path]:
-    return sorted(p for p in (HOME / folder).glob("*.py") if p.stem != "__init__")
+def _files(family: str) -> list[Path]:
+    """Returns the files of a family; beside the strategies stands what they share."""
+    found = sorted((HOME / FOLDERS[family]).glob("*.py"))
+    if family == "strategy":
+        return [file for file in found if row_of(file.stem, family)]
+    return [file for file in found if file.stem != "__init__"]
 
 
 def _index() -> str:
@@ -55,23 +67,23 @@ def _index() -> str:
         "A page an algorithm: its equations, what it sends, its special cases, and "
         "where it comes from.",
     ]
-    for folder, title in FOLDERS.items():
+    for family, title in TITLES.items():
         lines += ["", f"## {title}", ""]
-        for file in _files(folder):
+        for file in _files(family):
             name, what = _title(file)
             lines.append(f"- [{name}]({file.stem}.md): {what}")
     return "\n".join(lines) + "\n"
 
 
-def _page(folder: str, file: Path) -> str:
+def _page(family: str, file: Path) -> str:
     name, what = _title(file)
     body = _LABEL.sub(r"\n**\1**\2", _docstring(file).partition("\n")[2])
     body = re.sub(r"\n{3,}", "\n\n", body).strip("\n")
     parts = [f"# {name}", f"{what[:1].upper()}{what[1:]}", body]
-    row = next((row for row in FAMILIES[folder] if row.name == file.stem), None)
+    row = next((row for row in FAMILIES[family] if row.name == file.stem), None)
     if row is not None:
-        parts.append(_in_the_language(folder, row))
-    where = f"compiler/exchange/{folder}/{file.name}"
+        parts.append(_in_the_language(family, row))
+    where = f"compiler/{FOLDERS[family]}/{file.name}"
     parts.append(f"The code: [`{where}`](../../{where}).")
     return "\n\n".join(parts) + "\n"
 

@@ -5,13 +5,16 @@ the order in which they happen, with the messages that each one sends, the memor
 a device needs and the equations. It prints to stable text and reads back
 (`plan_text`). Passes fill it in, one after another.
 
-    plan       = axes tensors agreements exchanges memory equations
+    plan       = axes tensors flows agreements exchanges memory equations
+    flow       = what a model that is cut up over an axis sends by itself
     agreement  = what the copies over one axis do from one step to another
     exchange   = an agreement with its place in the step, its route and its messages
     message    = one collective of a device: kind, element type, elements
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from diamond.dsl import vocabulary as words
@@ -19,7 +22,9 @@ from diamond.dsl.vocabulary import scheme as families
 
 Subject = Literal["gradients", "parameters"]
 Route = Literal["sum", "gather", "two_phase", "ring", "tree", "server", "neighbours"]
-Kind = Literal["all-reduce", "all-gather", "all-to-all", "collective-permute"]
+Kind = Literal[
+    "all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"
+]
 
 ITEM_BYTES = {"f64": 8, "f32": 4, "s32": 4, "u32": 4, "u16": 2, "s16": 2} | {
     "u8": 1,
@@ -40,6 +45,8 @@ class MeshAxis:
         loose: Whether the copies along the axis may differ between steps.
         bandwidth: Bits per second of a member's link, or None where not declared.
         latency: Seconds of a message, or None where not declared.
+        strategy: How one copy of the model is cut up over the axis; None where the
+            axis holds replicas.
     """
 
     name: str
@@ -47,24 +54,47 @@ class MeshAxis:
     loose: bool = False
     bandwidth: float | None = None
     latency: float | None = None
+    strategy: families.Strategy | None = None
+
+    @property
+    def splits_batch(self) -> bool:
+        """Whether the members along the axis get different examples."""
+        return self.strategy is None or isinstance(self.strategy, words.Zero)
+
+    @property
+    def splits_tokens(self) -> bool:
+        """Whether the members along the axis get different tokens of each example."""
+        return isinstance(self.strategy, words.Sequence)
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A parameter of the model: its path, shape, element type and logical dims."""
+    """A parameter of the model.
+
+    Attributes:
+        path: Its keys, joined by `/`.
+        shape: Its shape, whole.
+        dtype: Its element type.
+        dims: A logical name for each dim, such as `("embed", "mlp")`, if known.
+        cuts: For each dim the mesh axes it is cut over, outermost cut first; empty
+            where the tensor is whole. What is exchanged and updated is one such cut.
+    """
 
     path: str
     shape: tuple[int, ...]
     dtype: str
     dims: tuple[str, ...] = ()
+    cuts: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The mesh axes that some dim is cut over."""
+        return tuple(axis for axes in self.cuts for axis in axes)
 
     @property
     def elements(self) -> int:
         """Number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +156,11 @@ class Message:
         """Bytes that one member of a group of `size` sends, by the best algorithm.
 
         An all-reduce sends `2 (N-1)/N`, an all-gather `N-1`, an all-to-all `(N-1)/N`
-        and a collective-permute all of its operand.
+        a reduce-scatter `(N-1)/N` too, and a collective-permute all of its operand.
         """
         share = {
             "all-reduce": 2 * (size - 1) / size,
+            "reduce-scatter": (size - 1) / size,
             "all-gather": size - 1,
             "all-to-all": (size - 1) / size,
             "collective-permute": 1,
@@ -235,6 +266,21 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What a model that is cut up over an axis sends by itself, in every step.
+
+    Attributes:
+        name: `axis.strategy`; the compiled collectives carry it.
+        axis: The mesh axis.
+        messages: The collectives of one step, on one device.
+    """
+
+    name: str
+    axis: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """Memory that a device holds between steps, in bytes."""
 
@@ -251,13 +297,16 @@ class Plan:
         steps: Steps to train.
         batch: Examples a step, over all members.
         precision: `fp32` or `fp64`.
+        accumulate: Microbatches that a device takes its share of the batch in.
+        remat: What is computed again for the gradient: `none`, `block` or `full`.
         optimizer: The optimizer, as the scheme writes it.
-        batch_bytes: Bytes of one member's share of a batch.
-        flops: Floating-point operations of one member's loss and gradient.
+        batch_bytes: Bytes of one device's share of a batch.
+        flops: Floating-point operations of the loss and gradient of one share.
         axes: The mesh, outermost first.
         tensors: The parameters, in the tree's order.
         optimizer_tensors: The arrays of the optimizer's state, in the tree's order.
-        optimizer_bytes: Bytes of one copy of the optimizer's state.
+        optimizer_bytes: Bytes of the optimizer's state on one device.
+        flows: What the cut-up model sends by itself.
         agreements: Filled in from the scheme.
         exchanges: In the order of the step: gradients from the innermost axis
             outwards, then parameters from the innermost axis outwards.
@@ -271,12 +320,15 @@ class Plan:
     batch: int
     precision: str
     optimizer: str
+    accumulate: int = 1
+    remat: str = "none"
     batch_bytes: int = 0
     flops: float | None = None
     axes: tuple[MeshAxis, ...] = ()
     tensors: tuple[TensorSpec, ...] = ()
     optimizer_tensors: tuple[TensorSpec, ...] = ()
     optimizer_bytes: int = 0
+    flows: tuple[Flow, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     memory: tuple[Holding, ...] = ()
@@ -284,12 +336,30 @@ class Plan:
     seed: int = 0
 
     @property
+    def devices(self) -> int:
+        """Number of devices of the mesh."""
+        return math.prod(axis.size for axis in self.axes)
+
+    @property
     def members(self) -> int:
-        """Number of devices, each of which holds a copy."""
-        count = 1
-        for axis in self.axes:
-            count *= axis.size
-        return count
+        """Number of replicas: of copies of the model, whole or cut up."""
+        return math.prod(axis.size for axis in self.axes if axis.strategy is None)
+
+    @property
+    def shares(self) -> int:
+        """Number of equal shares that a batch is cut into."""
+        return math.prod(axis.size for axis in self.axes if axis.splits_batch)
+
+    @property
+    def shard_axes(self) -> tuple[str, ...]:
+        """Names of the axes that one copy is cut up over, outermost first."""
+        return tuple(axis.name for axis in self.axes if axis.strategy is not None)
+
+    @property
+    def local_tensors(self) -> tuple[TensorSpec, ...]:
+        """What one device updates and exchanges of each tensor: its cut of it."""
+        sizes = {axis.name: axis.size for axis in self.axes}
+        return tuple(local_tensor(tensor, sizes) for tensor in self.tensors)
 
     @property
     def loose_axes(self) -> tuple[str, ...]:
@@ -328,11 +398,31 @@ class Plan:
         return busy
 
     def _sent(self) -> list[tuple[MeshAxis, Message, float]]:
-        return [
+        flowing = [
+            (self.axis(flow.axis), message, 1.0)
+            for flow in self.flows
+            for message in flow.messages
+        ]
+        return flowing + [
             (self.axis(each.agreement.axis), message, often)
             for each in self.exchanges
             for message, often in each.sent_on_average(self.steps)
         ]
+
+
+def local_tensor(tensor: TensorSpec, sizes: Mapping[str, int]) -> TensorSpec:
+    """Returns one device's cut of a tensor, itself whole.
+
+    Example:
+        >>> tensor = TensorSpec("w", (8, 6), "float32", cuts=((), ("chip",)))
+        >>> local_tensor(tensor, {"chip": 2}).shape
+        (8, 3)
+    """
+    if not tensor.cuts:
+        return tensor
+    parts = [math.prod(sizes[axis] for axis in axes) for axes in tensor.cuts]
+    shape = tuple(size // num for size, num in zip(tensor.shape, parts, strict=True))
+    return replace(tensor, shape=shape, cuts=())
 
 
 def _seconds(axis: MeshAxis, message: Message) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from diamond.compiler.plan import Agreement, Exchange, Plan
 from diamond.dsl.emit import format_term, parse_term
 
-_FAMILIES = ("centralization", "consistency", "compression")
+_FAMILIES = ("centralization", "consistency", "compression", "strategy")
 
 
 def plan_to_data(plan: Plan) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _to_data(value: Any) -> Any:
         return value
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     return {
-        name: format_term(item) if name in _FAMILIES else _to_data(item)
+        name: format_term(item) if name in _FAMILIES and item else _to_data(item)
         for name, item in fields.items()
     }
 
@@ -62,7 +62,7 @@ def _node(kind: type, data: dict[str, Any]) -> Any:
 
 def _value(name: str, hint: Any, value: Any) -> Any:
     if name in _FAMILIES:
-        return parse_term(name, value)
+        return value and parse_term(name, value)
     if typing.get_origin(hint) is not tuple:
         return value
     kind: Any = typing.get_args(hint)[0]

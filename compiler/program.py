@@ -11,13 +11,19 @@ from jax.sharding import Mesh
 from diamond.compiler.certify import Certificate, certify
 from diamond.compiler.executables import BatchShapes, Executables, padded
 from diamond.compiler.explain import explain
+from diamond.compiler.parallelism.sequence import zigzag
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays, State
 from diamond.compiler.task import Params, Task
 from diamond.compiler.variants import begun_at, due_at, variants_of
+from diamond.dsl import vocabulary as words
 from diamond.dsl.vocabulary import Scheme
 
 MOST_ON_THEIR_WAY = 2
+
+
+class Placed(dict[str, jax.Array]):
+    """A batch on the devices, as `Program.shard` put it there."""
 
 
 class Program:
@@ -66,7 +72,8 @@ class Program:
             batch: Arrays with the global batch as their first dim.
 
         Returns:
-            The next state, and `loss`: one loss a member, with one dim an axis.
+            The next state, and `loss`: one loss a share of the batch, with one dim for
+            each axis that splits it.
 
         Raises:
             ValueError: If the batch does not have the shapes and types that the
@@ -74,13 +81,13 @@ class Program:
         """
         done, arrays = int(state.step), Arrays(*state[1:])
         _check_alive(arrays)
-        placed = self.shard(batch)
+        placed = batch if isinstance(batch, Placed) else self.shard(batch)
         run = self.executables.step(due_at(self.plan, done))
         self._wait_for_room()
         begun = begun_at(self.plan, done)
         if begun:
             arrays = self.executables.begin(arrays, begun)
-        arrays, loss = run(arrays, placed)
+        arrays, loss = run(arrays, dict(placed))
         self._on_their_way.append(loss)
         return State(np.asarray(done + 1, np.int32), *arrays), {"loss": loss}
 
@@ -94,13 +101,24 @@ class Program:
         while len(self._on_their_way) >= MOST_ON_THEIR_WAY:
             jax.block_until_ready(self._on_their_way.popleft())
 
-    def shard(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
-        """Puts a global batch on the devices, each member's share on its own.
+    def shard(self, batch: Mapping[str, Any]) -> Placed:
+        """Puts a global batch on the devices, each its own share, for `step`.
+
+        Where devices hold parts of rows of tokens, these stand in the order of the
+        devices that hold them.
 
         Raises:
             ValueError: If an array is missing, unknown, or has another shape or a
                 type that cannot be cast to the expected one without changing its kind.
         """
+        _check_batch(batch, self.executables.batch)
+        for axis in self.plan.axes:
+            if isinstance(axis.strategy, words.Sequence) and axis.size > 1:
+                batch = _dealt(batch, axis.size, axis.strategy.method)
+        return Placed(self._place(batch))
+
+    def _place(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Puts a batch on the devices as it is."""
         expected = self.executables.batch
         _check_batch(batch, expected)
         arrays = {name: _typed(name, batch[name], e) for name, e in expected.items()}
@@ -132,11 +150,11 @@ class Program:
 
         Args:
             state: The state; it stays usable.
-            member: Its number, the outermost axis slowest.
+            member: Its number, the outermost axis of replicas slowest.
         """
-        sizes = [axis.size for axis in self.plan.axes]
-        place = np.unravel_index(member, sizes)
-        pairs = zip(place, self.plan.axes, strict=True)
+        replicas = [axis for axis in self.plan.axes if axis.strategy is None]
+        place = np.unravel_index(member, [axis.size for axis in replicas])
+        pairs = zip(place, replicas, strict=True)
         loose = tuple(int(index) for index, axis in pairs if axis.loose)
         return jax.tree.map(lambda leaf: np.asarray(leaf)[loose], state.params)
 
@@ -157,7 +175,7 @@ class Program:
         for start in range(0, size, chunk):
             part = {name: array[start : start + chunk] for name, array in data.items()}
             batch = {name: padded(array, chunk) for name, array in part.items()}
-            found = self.executables.measure(params, self.shard(batch))
+            found = self.executables.measure(params, self._place(batch))
             for name, value in found.items():
                 mine = np.asarray(value)[: size - start]
                 sums[name] = sums.get(name, 0.0) + float(mine.sum(dtype=np.float64))
@@ -180,6 +198,16 @@ class Program:
         """
         variants = variants_of(self.plan)
         return certify(self.plan, {due: self.executables.step(due) for due in variants})
+
+
+def _dealt(batch: Mapping[str, Any], size: int, method: str) -> Mapping[str, Any]:
+    """Puts the tokens of a batch in the order of the devices that hold them."""
+    if method == "all_to_all":
+        return batch
+    return {
+        name: np.asarray(array)[:, zigzag(np.shape(array)[1], size)]
+        for name, array in batch.items()
+    }
 
 
 def _check_alive(arrays: Arrays) -> None:

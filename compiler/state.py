@@ -1,18 +1,23 @@
 """A program's state, and how its parts lie on the mesh.
 
-Every device holds one copy of everything. An array that differs along some axes has
-one leading dim for each of them, outermost first, sharded over that axis; along all
-other axes its copies are equal.
+An array that differs along some axes has one leading dim for each of them, outermost
+first, sharded over that axis. Parameters, and the optimizer's state of them, are cut
+along their own dims by the strategies of parallelism. Along all other axes the copies
+of an array are equal.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 from jax.sharding import PartitionSpec
 
 from diamond.compiler.agreements import Part
-from diamond.compiler.plan import Plan
+from diamond.compiler.parallelism.cuts import stored
+from diamond.compiler.plan import Plan, TensorSpec
+from diamond.compiler.task import Params, Task
 
 Tree = Any
 
@@ -48,7 +53,7 @@ class Arrays(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Along which axes each part of the state differs, outermost first."""
+    """For which axes each part of the state has leading dims, outermost first."""
 
     params: tuple[str, ...]
     optimizer: tuple[str, ...]
@@ -58,13 +63,13 @@ class Layout(NamedTuple):
 
 def layout_of(plan: Plan, parts: tuple[Part, ...]) -> Layout:
     """Returns the axes along which a plan's state differs."""
-    loose = plan.loose_axes
+    loose, shards = plan.loose_axes, plan.shard_axes
     serving = [p.exchange.agreement.axis for p in parts if p.mixer.server]
     return Layout(
         params=loose,
-        optimizer=_in_order(plan, {*loose, *serving}),
-        rules={part.clause: _rule_axes(plan, part) for part in parts},
-        mixers={part.memory: _mixer_axes(plan, part) for part in parts},
+        optimizer=_in_order(plan, {*loose, *serving}) + shards * bool(serving),
+        rules={part.clause: _rule_axes(plan, part) + shards for part in parts},
+        mixers={part.memory: _mixer_axes(plan, part) + shards for part in parts},
     )
 
 
@@ -107,11 +112,71 @@ def drop_dims(tree: Tree, num: int) -> Tree:
     return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[num:]), tree)
 
 
-def specs_of(layout: Layout) -> Arrays:
-    """Returns a partition spec for each part of the state."""
-    return Arrays(
-        PartitionSpec(*layout.params),
-        PartitionSpec(*layout.optimizer),
+class Placing(NamedTuple):
+    """Where everything lies: partition specs.
+
+    Attributes:
+        arrays: Of the parts of a state; a spec stands for all arrays under it.
+        copy: Of the parameters of one copy, as a tree like them.
+        batch: Of the arrays of a batch.
+        losses: Of the losses, one a share of the batch and of its tokens.
+    """
+
+    arrays: Arrays
+    copy: Params
+    batch: PartitionSpec
+    losses: PartitionSpec
+
+
+def placing_of(plan: Plan, layout: Layout, task: Task, params: Params) -> Placing:
+    """Returns where a program's arrays lie.
+
+    Args:
+        plan: The plan.
+        layout: Its state's leading dims.
+        task: What is trained.
+        params: Shapes of the parameters of one copy, whole.
+    """
+    tree = jax.tree.structure(params)
+    kept = [stored(tensor, plan.axes) for tensor in plan.tensors]
+    splitting = tuple(axis.name for axis in plan.axes if axis.splits_batch)
+    tokens = tuple(axis.name for axis in plan.axes if axis.splits_tokens)
+    arrays = Arrays(
+        jax.tree.unflatten(tree, [_spec(layout.params, each) for each in kept]),
+        _optimizer_specs(plan, layout, task, params),
         {key: PartitionSpec(*axes) for key, axes in layout.rules.items()},
         {key: PartitionSpec(*axes) for key, axes in layout.mixers.items()},
     )
+    return Placing(
+        arrays,
+        jax.tree.unflatten(tree, [_spec((), each) for each in kept]),
+        PartitionSpec(splitting or None, *([tokens] if tokens else [])),
+        PartitionSpec(*_in_order(plan, {*splitting, *tokens})),
+    )
+
+
+def _optimizer_specs(plan: Plan, layout: Layout, task: Task, params: Params) -> Any:
+    """What the optimizer keeps of each parameter is cut like the parameter.
+
+    Under a parameter server it keeps something of a shard, and the shards differ along
+    the leading dims alone.
+    """
+    leading = PartitionSpec(*layout.optimizer)
+    if (
+        not any(tensor.cuts for tensor in plan.tensors)
+        or layout.optimizer != layout.params
+    ):
+        return leading
+    state = jax.eval_shape(task.optimizer.init, params)
+    specs = [_spec(layout.optimizer, tensor) for tensor in plan.tensors]
+    return optax.tree_map_params(
+        task.optimizer,
+        lambda _, spec: spec,
+        state,
+        jax.tree.unflatten(jax.tree.structure(params), specs),
+        transform_non_params=lambda _: leading,
+    )
+
+
+def _spec(leading: Sequence[str], tensor: TensorSpec) -> PartitionSpec:
+    return PartitionSpec(*leading, *(axes or None for axes in tensor.cuts))

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
+from diamond.compiler.parallelism.spread import Spread
+from diamond.compiler.parallelism.stack import Stack
+
 Params = Any
 Batch = Mapping[str, jax.Array]
 
@@ -27,6 +30,10 @@ class Task(NamedTuple):
         optimizer_text: What plans call it; the scheme's own words where None.
         dims: Parameters' tree with a tuple of logical dim names a leaf, such as
             `("embed", "mlp")`; None where no names are known.
+        spread: The groups that cut layers up -> the loss of one device's part of the
+            parameters; None where the model cannot be cut so.
+        stack: The model as stages of a pipeline, whose blocks then are stacked in the
+            parameters; None where it is not made for one.
     """
 
     init: Callable[[jax.Array], Params]
@@ -36,4 +43,6 @@ class Task(NamedTuple):
     optimizer: optax.GradientTransformation
     dims: Any
     module: Callable[[Params], Any] | None = None
+    spread: Callable[[Spread], Callable[[Params, Batch], jax.Array]] | None = None
     optimizer_text: str | None = None
+    stack: Stack | None = None

@@ -45,8 +45,8 @@ def _agreements_tile_time(plan: Plan) -> str | None:
 
 
 def _batch_divides(plan: Plan) -> str | None:
-    if plan.batch % plan.members:
-        return f"a batch of {plan.batch} does not divide by {plan.members} members"
+    if plan.batch % plan.shares:
+        return f"a batch of {plan.batch} does not divide by {plan.shares} shares"
     return None
 
 

@@ -22,7 +22,7 @@ WIDEST = len("archiveprefix")
 
 
 def citations(scheme: Scheme) -> tuple[Reference, ...]:
-    """Returns the papers of what the axes of a scheme do, the outermost first.
+    """Returns the papers of what the axes of a scheme do, those of copies first.
 
     Model, data and optimizer are left to you.
 
@@ -34,7 +34,9 @@ def citations(scheme: Scheme) -> tuple[Reference, ...]:
         >>> [one.key for one in citations(scheme)]
         ['zhang2015deep']
     """
-    keys = (key for replicas in outermost_first(scheme) for key in _keys(replicas))
+    keys = [key for replicas in outermost_first(scheme) for key in _keys(replicas)]
+    for parallel in scheme.parallelism:
+        keys += _of_term(parallel.strategy, "strategy")
     return tuple(reference(key) for key in dict.fromkeys(keys))
 
 

@@ -223,8 +223,8 @@ CODES = (
     Code(
         "D042",
         "axis without a role",
-        "Every axis of more than one member needs something to do: in this release, "
-        "a `replicas over` block.",
+        "Every axis of more than one member needs something to do: replicas over it, "
+        "or a strategy of parallelism.",
     ),
     Code(
         "D043",
@@ -445,5 +445,87 @@ CODES = (
         "`exclude` names tensors that are not there. Their names are known once the "
         "model is made, so that `explain`, `compile` and `run` find this, and `check` "
         "does not.",
+    ),
+    Code(
+        "D090",
+        "a strategy over two axes",
+        "One copy of a model is cut up by a strategy over one axis; two axes of "
+        "devices are one axis of `mesh` with the product of their sizes.",
+    ),
+    Code(
+        "D091",
+        "replicas inside one copy",
+        "The devices that hold one copy between them talk the most, so their axes "
+        "stand inside those of the copies: `mesh` lists axes from the outermost.",
+    ),
+    Code(
+        "D092",
+        "layers cannot be cut so",
+        "`tensor` gives each device an equal number of heads and hidden units, for "
+        "models whose layers are written for it.",
+    ),
+    Code(
+        "D093",
+        "exchange of whole copies",
+        "Copies that are cut up are exchanged cut by cut, which is not what this "
+        "choice means.",
+    ),
+    Code(
+        "D094",
+        "no blocks to compute again",
+        "`remat` forgets what is inside a block of the model; models without blocks "
+        "have nothing to forget.",
+    ),
+    Code(
+        "D095",
+        "tokens cannot be cut so",
+        "`sequence` cuts rows of tokens into equal chunks: two a device for a ring, "
+        "one for an all-to-all.",
+    ),
+    Code(
+        "D096",
+        "heads cannot be dealt out so",
+        "`sequence(method = all_to_all)` gives each device all tokens of equally many "
+        "attention heads; those of a `tensor` axis are cut first.",
+    ),
+    Code(
+        "D097",
+        "no tokens to spread",
+        "`sequence` spreads rows of tokens over devices, which a `transformer` takes "
+        "and no other model.",
+    ),
+    Code(
+        "D100",
+        "no blocks for a pipeline",
+        "A pipeline gives each stage some of a model's blocks, so that the model must "
+        "have blocks that are alike.",
+    ),
+    Code(
+        "D101",
+        "blocks do not divide among stages",
+        "Every stage of a pipeline, and every chunk of it, has equally many blocks.",
+    ),
+    Code(
+        "D102",
+        "chunks without a round",
+        "`interleaved` sends microbatches round through several chunks a stage; the "
+        "other schedules have one.",
+    ),
+    Code(
+        "D103",
+        "microbatches in uneven groups",
+        "`interleaved` takes as many microbatches at a time as there are stages, so "
+        "that their number is a multiple of it.",
+    ),
+    Code(
+        "D104",
+        "microbatches do not divide the batch",
+        "A pipeline cuts what its devices take at once into equal microbatches.",
+    ),
+    Code(
+        "D105",
+        "no companion of a pipeline",
+        "Stages of a pipeline work by turns, and what a device would have to send, or "
+        "forget, inside a turn does not go with that.",
     ),
 )

@@ -3,8 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from diamond.compiler.parallelism.group import Group
 
-def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+
+def cross_entropy(
+    logits: jax.Array, targets: jax.Array, group: Group | None = None
+) -> jax.Array:
     """Returns the negative log-likelihood of integer targets, in nats, an example.
 
     The logarithm of the softmax is taken in fp32 at least. Where an example has many
@@ -14,6 +18,8 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     Args:
         logits: `[examples, ..., classes]`.
         targets: Integers `[examples, ...]`.
+        group: Where given, each of its devices has the logits of some classes, in
+            order, and no one ever has them all.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -31,13 +37,24 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     logits = logits.astype(wide)
     if targets.dtype.itemsize < 4:
         targets = targets.astype(jnp.int32)  # a byte does not count to 256
-    classes = logits.shape[-1]
-    places = jnp.arange(classes, dtype=targets.dtype)
+    here = logits.shape[-1]
+    first = 0 if group is None else group.place.astype(targets.dtype) * here
+    places = first + jnp.arange(here, dtype=targets.dtype)
     # A masked sum, not a gather, whose gradient would be a scatter.
     picked = jnp.sum(jnp.where(places == targets[..., None], logits, 0), axis=-1)
-    values = jax.nn.logsumexp(logits, axis=-1) - picked
+    if group is None:
+        values = jax.nn.logsumexp(logits, axis=-1) - picked
+    else:
+        values = _logsumexp(logits, group) - group.leave(picked)
+    classes = here * (1 if group is None else group.size)
     values = jnp.where((targets >= 0) & (targets < classes), values, jnp.nan)
     return jnp.mean(values.reshape(len(targets), -1), axis=1)
+
+
+def _logsumexp(logits: jax.Array, group: Group) -> jax.Array:
+    """Returns the logarithm of everyone's sum of exponentials."""
+    peak = group.largest(jnp.max(logits, axis=-1))
+    return jnp.log(group.leave(jnp.sum(jnp.exp(logits - peak[..., None]), -1))) + peak
 
 
 def mean_squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:

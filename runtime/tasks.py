@@ -3,20 +3,24 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from diamond.compiler.parallelism.spread import WHOLE, Spread
+from diamond.compiler.parallelism.stack import order_of
 from diamond.compiler.task import Batch, Params, Task
-from diamond.dsl.vocabulary.scheme import Loss, Scheme
+from diamond.dsl.vocabulary.parallelism import Pipeline
+from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
 from diamond.dsl.vocabulary.training import (
     Arrays,
     Call,
     CrossEntropy,
     MeanSquaredError,
+    Transformer,
 )
 from diamond.runtime.data import Dataset, open_data
 from diamond.runtime.losses import cross_entropy, mean_squared_error
@@ -26,6 +30,7 @@ from diamond.runtime.models import (
     functional,
     module_factory,
 )
+from diamond.runtime.models.stacked import stack_of, with_stacked_blocks
 from diamond.runtime.optimizers import build_optimizer
 
 UserLoss = Callable[[Any, Batch], jax.Array]
@@ -63,12 +68,71 @@ def make_task(
         ['head', 'hidden']
     """
     train = scheme.train
-    return task_from(
-        _factory(scheme, data) if model is None else model,
+    if model is None:
+        return _of_language(scheme, _built_in_model(scheme, data), loss, optimizer)
+    if train.remat != "none":
+        raise ValueError(
+            f"`remat = {train.remat}` is for the models of the language: in a model of "
+            "your own, put `nnx.remat` around its blocks"
+        )
+    return _task(train, functional(model), loss, optimizer)
+
+
+def _of_language(
+    scheme: Scheme,
+    model: "_BuiltIn",
+    loss: UserLoss | None,
+    optimizer: optax.GradientTransformation | None,
+) -> Task:
+    """Returns the task of a built-in model, and how it is cut up."""
+    train, whole = scheme.train, functional(model.pieces(WHOLE))
+    if loss is not None:
+        return _task(train, whole, loss, optimizer)
+    order = _order_of_blocks(scheme)
+    if order:
+        assert isinstance(scheme.model, Transformer)
+        whole = with_stacked_blocks(whole, order)
+        stack = stack_of(
+            scheme.model, model.outputs, _values(train.loss), scheme.train.remat
+        )
+        return _task(train, whole, None, optimizer)._replace(stack=stack)
+    task = _task(train, whole, None, optimizer)
+    return task._replace(spread=_spread(train, model))
+
+
+def _order_of_blocks(scheme: Scheme) -> tuple[int, ...]:
+    """Returns how the stages of a pipeline hold the blocks; empty without one."""
+    sizes = {axis.name: axis.size for axis in scheme.mesh}
+    for parallel in scheme.parallelism:
+        term, stages = parallel.strategy, sizes[parallel.axis]
+        if isinstance(term, Pipeline) and stages > 1:
+            return _order(scheme.model, stages, term)
+    return ()
+
+
+def _order(model: Any, stages: int, term: Pipeline) -> tuple[int, ...]:
+    if not isinstance(model, Transformer):
+        raise ValueError("`pipeline` needs the blocks of a `transformer`")
+    if model.layers % (stages * term.chunks):
+        raise ValueError(
+            f"{model.layers} blocks cannot be cut into {stages} stages of "
+            f"{term.chunks} equal chunks each"
+        )
+    return order_of(model.layers, stages, term.chunks)
+
+
+def _task(
+    train: Train,
+    functions: Functional,
+    loss: UserLoss | None,
+    optimizer: optax.GradientTransformation | None,
+) -> Task:
+    return _from_functions(
+        functions,
         train.loss if loss is None else loss,
         train.optimizer if optimizer is None else optimizer,
-        total_steps=train.steps,
-        precision=train.precision,
+        train.steps,
+        train.precision,
     )
 
 
@@ -107,7 +171,16 @@ def task_from(
         >>> task.measure(params, batch)["loss"].shape
         (4,)
     """
-    functions = functional(model)
+    return _from_functions(functional(model), loss, optimizer, total_steps, precision)
+
+
+def _from_functions(
+    functions: Functional,
+    loss: Loss | UserLoss,
+    optimizer: Call | optax.GradientTransformation,
+    total_steps: int,
+    precision: str,
+) -> Task:
     _refuse_precisions(functions, precision)
     if isinstance(optimizer, Call):
         optimizer = build_optimizer(optimizer, total_steps)
@@ -132,8 +205,7 @@ def _refuse_precisions(model: Functional, precision: str) -> None:
 def _built_in(
     model: Functional, term: Loss, optimizer: optax.GradientTransformation
 ) -> Task:
-    regression = isinstance(term, MeanSquaredError)
-    values = mean_squared_error if regression else cross_entropy
+    regression, values = isinstance(term, MeanSquaredError), _values(term)
 
     def loss(params: Params, batch: Batch) -> jax.Array:
         return jnp.mean(values(model.apply(params, batch["x"]), batch["y"]))
@@ -149,6 +221,11 @@ def _built_in(
 
     report = _same if regression else _with_perplexity
     return Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+
+
+def _values(term: Loss) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    is_square = isinstance(term, MeanSquaredError)
+    return mean_squared_error if is_square else cross_entropy
 
 
 def _custom(
@@ -205,7 +282,42 @@ def _wide(tree: Any) -> Any:
     return jax.tree.map(cast, tree)
 
 
-def _factory(scheme: Scheme, data: Dataset | None) -> ModuleFactory:
+class _BuiltIn(NamedTuple):
+    """A model of the language.
+
+    Attributes:
+        pieces: The groups that cut it up -> a factory of one device's part.
+        outputs: Classes, or numbers to predict.
+    """
+
+    pieces: Callable[[Spread], ModuleFactory]
+    outputs: int
+
+
+def _spread(
+    train: Train, model: _BuiltIn
+) -> Callable[[Spread], Callable[[Params, Batch], jax.Array]]:
+    """Returns the loss of one device's part of a model, for the groups that cut it."""
+
+    def loss_in(spread: Spread) -> Callable[[Params, Batch], jax.Array]:
+        part = functional(model.pieces(spread))
+
+        def loss(params: Params, batch: Batch) -> jax.Array:
+            outputs, targets = part.apply(params, batch["x"]), batch["y"]
+            if isinstance(train.loss, MeanSquaredError):
+                return jnp.mean(mean_squared_error(outputs, targets))
+            is_cut = outputs.shape[-1] != model.outputs
+            group = spread.tensor if is_cut else None
+            return jnp.mean(cross_entropy(outputs, targets, group))
+
+        if train.precision == "fp64":
+            return lambda params, batch: loss(params, _wide(batch))
+        return loss
+
+    return loss_in
+
+
+def _built_in_model(scheme: Scheme, data: Dataset | None) -> _BuiltIn:
     if scheme.model is None:
         raise ValueError(f"scheme `{scheme.name}` names no model, and none was given")
     if data is None:
@@ -218,7 +330,15 @@ def _factory(scheme: Scheme, data: Dataset | None) -> ModuleFactory:
     shapes = data.example_shapes()
     outputs = _outputs(scheme.train.loss, shapes["y"], data.classes)
     inputs, tokens = shapes["x"].shape[1:], _is_tokens(shapes)
-    return module_factory(scheme.model, inputs, outputs, tokens=tokens)
+    model = scheme.model
+
+    def pieces(spread: Spread) -> ModuleFactory:
+        remat = scheme.train.remat
+        return module_factory(
+            model, inputs, outputs, tokens=tokens, spread=spread, remat=remat
+        )
+
+    return _BuiltIn(pieces, outputs)
 
 
 def _outputs(loss: Loss, targets: jax.ShapeDtypeStruct, classes: int | None) -> int:

@@ -62,6 +62,30 @@ def shadow(pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float) -> Co
     return Count(entries, beyond)
 
 
+def follow_copies(
+    pair: Pair, batch_at: BatchAt, *, steps: int, tolerance: float
+) -> None:
+    """Asserts that runs of copies that are cut up stay with the whole ones.
+
+    Losses are compared at every step, and each copy's parameters at the end: in fp64
+    alone, since Adam makes much of the last bits of a small gradient.
+    """
+    program, engine = pair
+    state = program.init(jax.random.key(0))
+    truth = engine.init(jax.random.key(0))
+    for step in range(steps):
+        state, metrics = program.step(state, batch_at(step))
+        truth, expected = engine.step(truth, batch_at(step))
+        losses = np.asarray(metrics["loss"]).reshape(engine.num_members, -1)
+        truths = np.ravel(expected["loss"])
+        np.testing.assert_allclose(losses.mean(axis=1), truths, rtol=tolerance)
+    if engine.scheme.train.precision == "fp64":
+        for member in range(engine.num_members):
+            mine = program.member_params(state, member)
+            theirs = engine.member_parameters(truth, member)
+            assert all(each.max() <= tolerance for each in _distances(mine, theirs))
+
+
 def is_unrounded(scheme: Scheme) -> bool:
     """Whether all values of a scheme cross as they are."""
     codecs = [

@@ -102,7 +102,10 @@ def _session(name):
     members, clauses = CASES[name]
     optimizer = "sgd(lr = 0.05)" if name == "dgc" else "adam(learning_rate = 0.01)"
     mesh = f"mesh {{ site = {members} }}\nreplicas over site {{\n{clauses}\n}}"
-    return open_session(load_text(SCHEME + optimizer + " }\n" + mesh)[0], Path())
+    # 1-bit Adam leaves tensors alone that are smaller than its block.
+    wide = SCHEME.replace("width = 8", "width = 32")
+    head = wide if "onebit" in name else SCHEME
+    return open_session(load_text(head + optimizer + " }\n" + mesh)[0], Path())
 
 
 def _run(session, folder):

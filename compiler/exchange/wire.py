@@ -30,6 +30,16 @@ _NAMES = {
 }
 
 
+def dtype_name(dtype: Any) -> str:
+    """Returns what HLO calls an element type.
+
+    Example:
+        >>> dtype_name(jnp.dtype("float32"))
+        'f32'
+    """
+    return _NAMES[str(dtype)]
+
+
 class Wire(NamedTuple):
     """What the members along one mesh axis can do together, inside `shard_map`.
 
@@ -145,7 +155,7 @@ class Tape:
 
         def note(kind: Kind, array: jax.Array, pairs: Pairs = ()) -> jax.Array:
             if size > 1:
-                dtype = _NAMES[str(array.dtype)]
+                dtype = dtype_name(array.dtype)
                 found = Message(kind, dtype, int(array.size), pairs=pairs)
                 self.messages.append(found)
             return array
@@ -154,7 +164,7 @@ class Tape:
             """Notes one message an element type: leaves are added in one go."""
             sizes: Counter[str] = Counter()
             for leaf in jax.tree.leaves(tree):
-                sizes[_NAMES[str(leaf.dtype)]] += int(leaf.size)
+                sizes[dtype_name(leaf.dtype)] += int(leaf.size)
             if size > 1:
                 self.messages += [
                     Message("all-reduce", dtype, num) for dtype, num in sizes.items()

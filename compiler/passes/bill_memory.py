@@ -1,6 +1,7 @@
 """Bill memory: what a device holds between steps and while it computes one."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.exchange.wire import Tape
-from diamond.compiler.plan import Holding, Plan
+from diamond.compiler.parallelism.cuts import stored
+from diamond.compiler.plan import Holding, Plan, TensorSpec, local_tensor
 from diamond.compiler.sizes import bytes_of
 from diamond.dsl import vocabulary as words
 
@@ -19,11 +21,12 @@ def bill_memory(plan: Plan) -> Plan:
 
     Activations are not predicted: `certify` prints what XLA reserves.
     """
-    params = _abstract_params(plan)
-    copy = bytes_of(params)
+    params = _abstract(plan, plan.local_tensors)
+    sizes = {axis.name: axis.size for axis in plan.axes}
+    kept = [local_tensor(stored(tensor, plan.axes), sizes) for tensor in plan.tensors]
     held = [
-        Holding("parameters", copy),
-        Holding("gradients", copy),
+        Holding("parameters", bytes_of(_abstract(plan, kept))),
+        Holding("gradients", bytes_of(params)),
         Holding(_optimizer(plan), plan.optimizer_bytes),
     ]
     keys: set[str] = set()
@@ -64,6 +67,6 @@ def _states(part: Part, params: list[Any]) -> tuple[Any, Any]:
     return part.rule.init(mine, like), part.mixer.init(mine)
 
 
-def _abstract_params(plan: Plan) -> list[jax.ShapeDtypeStruct]:
+def _abstract(plan: Plan, tensors: Sequence[TensorSpec]) -> list[jax.ShapeDtypeStruct]:
     dtype = np.dtype("float64" if plan.precision == "fp64" else "float32")
-    return [jax.ShapeDtypeStruct(tensor.shape, dtype) for tensor in plan.tensors]
+    return [jax.ShapeDtypeStruct(tensor.shape, dtype) for tensor in tensors]

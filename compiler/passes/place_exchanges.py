@@ -28,7 +28,7 @@ def place_exchanges(plan: Plan) -> Plan:
 def _place(plan: Plan, agreement: Agreement) -> list[Exchange]:
     """Returns the exchanges of an agreement: one a fragment of the model."""
     wire = Tape().wire(agreement.axis, plan.axis(agreement.axis).size)
-    rule = rule_at(plan, agreement, Site(wire, plan.tensors))
+    rule = rule_at(plan, agreement, Site(wire, plan.local_tensors))
     term = agreement.consistency
     parts = term.fragments if isinstance(term, words.Local) else 1
     return [

@@ -41,7 +41,7 @@ def _route(plan: Plan, exchange: Exchange) -> Exchange:
 def _messages(plan: Plan, exchange: Exchange, turn: int) -> list[Message]:
     tape = Tape()
     part = part_of(plan, exchange, tape.wire)
-    values = leaves_of(plan.tensors, exchange.leaves)
+    values = leaves_of(plan.local_tensors, exchange.leaves)
     floats = [t for t in plan.optimizer_tensors if t.dtype.startswith("float")]
     optimizer = leaves_of(tuple(floats), range(len(floats)))
     jax.eval_shape(lambda v, o: _meet(part, v, o, turn), values, optimizer)

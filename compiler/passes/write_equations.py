@@ -1,16 +1,24 @@
 """Write equations: the step of this scheme in symbols."""
 
+import math
 from dataclasses import replace
 
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.exchange.wire import Tape
+from diamond.compiler.parallelism.cuts import is_gathered_at_once
+from diamond.compiler.parallelism.staging import microbatches_of
 from diamond.compiler.plan import Plan
+from diamond.dsl import vocabulary as words
 
 
 def write_equations(plan: Plan) -> Plan:
     """Writes gradient, exchanges, optimizer and exchanges in the step's order."""
     parts = parts_of(plan, Tape().wire)
     lines = [f"g = gradient of the mean loss at x over {_share(plan)}"]
+    shards = [axis for axis in plan.axes if isinstance(axis.strategy, words.Zero)]
+    lines += [
+        f"g <- this device's shard of mean over {axis.name} of g" for axis in shards
+    ]
     for part in parts:
         if part.exchange.subject == "gradients":
             lines += _exchange(part)
@@ -18,12 +26,21 @@ def write_equations(plan: Plan) -> Plan:
     for part in parts:
         if part.exchange.subject == "parameters":
             lines += _exchange(part)
+    lines += [
+        f"x <- the shards of x, put together over {axis.name}"
+        for axis in shards
+        if is_gathered_at_once(axis)
+    ]
     return replace(plan, equations=tuple(lines))
 
 
 def _share(plan: Plan) -> str:
-    each = plan.batch // plan.members
-    return f"{each} of {plan.batch} examples"
+    each = plan.batch // plan.shares
+    parts = plan.accumulate * microbatches_of(plan.axes)
+    text = f", in {parts} microbatches of {each // parts}" if parts > 1 else ""
+    tokens = math.prod(axis.size for axis in plan.axes if axis.splits_tokens)
+    row = f", 1/{tokens} of the tokens of each" if tokens > 1 else ""
+    return f"{each} of {plan.batch} examples{row}{text}"
 
 
 def _exchange(part: Part) -> list[str]:

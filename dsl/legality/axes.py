@@ -88,8 +88,9 @@ def _idle(axis: Axis) -> Finding:
         "D042",
         f"axis `{axis.name}` of size {axis.size} has no role",
         path,
-        expected="a `replicas over` block for each axis of more than one member",
-        help=f"add `replicas over {axis.name} {{ }}`",
+        expected="a role for each axis of more than one member",
+        help=f"add `replicas over {axis.name} {{ }}`, or a strategy over it in "
+        "`parallelism`",
         needs=(("replicas", axis.name), ("parallelism", axis.name)),
     )
 

@@ -96,3 +96,17 @@ def _stages(model: ConvNet) -> Iterator[Finding]:
             expected=f"at most {DIGITS_SIDE.bit_length() - 1}",
             labels=((("data",), "the images"),),
         )
+
+
+def blocks_recomputed(scheme: Scheme) -> Iterator[Finding]:
+    """What is computed again is cut at the blocks of a model that has some."""
+    remat, model = scheme.train.remat, scheme.model
+    if remat != "none" and model is not None and not isinstance(model, Transformer):
+        yield Finding(
+            "D094",
+            f"`remat = {remat}` computes blocks again, and `{word_of(model)}` has none",
+            ("train", "remat"),
+            expected="`none`",
+            help="take a `transformer`, or smaller microbatches with `accumulate`",
+            labels=((("model",), "the model"),),
+        )

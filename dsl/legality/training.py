@@ -7,6 +7,7 @@ from diamond.dsl.diagnostics import SchemeError
 from diamond.dsl.emit import format_term, parse_term
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.vocabulary.optimizers import signature_of
+from diamond.dsl.vocabulary.parallelism import Zero
 from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.training import Arrays, Call
 
@@ -53,12 +54,16 @@ def _warm_ups(call: Call, path: Path) -> Iterator[tuple[Path, int]]:
 
 
 def batch_divides(scheme: Scheme) -> Iterator[Finding]:
-    """The batch is cut into equal slices, one a member."""
-    members = math.prod(axis.size for axis in scheme.mesh)
+    """The batch is cut into equal slices, for the axes whose devices share it out."""
+    splitting = [axis for axis in scheme.mesh if splits_batch(scheme, axis.name)]
+    accumulate = scheme.train.accumulate
+    members = math.prod(axis.size for axis in splitting) * accumulate
     batch = getattr(scheme.data, "batch", members)
     if batch % members:
         near = near_multiples(batch, members)
-        sizes = " x ".join(f"{axis.name} {axis.size}" for axis in scheme.mesh)
+        sizes = " x ".join(f"{axis.name} {axis.size}" for axis in splitting)
+        if accumulate > 1:
+            sizes = f"{sizes} x accumulate {accumulate}".removeprefix(" x ")
         yield Finding(
             "D044",
             f"a batch of {batch} cannot be cut into {members} equal slices ({sizes})",
@@ -66,11 +71,20 @@ def batch_divides(scheme: Scheme) -> Iterator[Finding]:
             expected=f"a multiple of {members}, such as {near}",
             labels=tuple(
                 (("mesh", axis.name), f"{axis.size} members")
-                for axis in scheme.mesh
+                for axis in splitting
                 if axis.size > 1
-            ),
+            )
+            + ((("train", "accumulate"), "microbatches"),) * (accumulate > 1),
             needs=(("mesh",),),
         )
+
+
+def splits_batch(scheme: Scheme, axis: str) -> bool:
+    """Whether the devices along an axis get different examples."""
+    cut = [
+        each.axis for each in scheme.parallelism if not isinstance(each.strategy, Zero)
+    ]
+    return axis not in cut
 
 
 def settings_used(scheme: Scheme) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ class Zero(Term):
 
 @dataclass(frozen=True, slots=True)
 class Tensor(Term):
-    """Weights are cut along their logical dims (heads, mlp, vocab, embed)."""
+    """Weights are cut along their logical dims (heads, mlp, vocab)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Sequence(Term):
         "how attention sees the rest",
         default="ring",
         choices=("ring", "all_to_all"),
+        cites=(("ring", "liu2024ring"), ("all_to_all", "jacobs2023deepspeed")),
     )
 
 
@@ -36,6 +37,12 @@ class Pipeline(Term):
         "order of the ticks",
         default="one_f_one_b",
         choices=("gpipe", "one_f_one_b", "interleaved", "zero_bubble"),
+        cites=(
+            ("gpipe", "huang2019gpipe"),
+            ("one_f_one_b", "narayanan2021efficient"),
+            ("interleaved", "narayanan2021efficient"),
+            ("zero_bubble", "qi2024zero"),
+        ),
     )
     microbatches: int = arg("microbatches a step", default=4, minimum=1)
     chunks: int = arg("chunks of blocks a stage", default=1, minimum=1)

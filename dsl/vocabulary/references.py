@@ -219,6 +219,43 @@ REFERENCES = (
         _NEURIPS,
     ),
     Reference(
+        "huang2019gpipe",
+        (
+            "Yanping Huang",
+            "Youlong Cheng",
+            "Ankur Bapna",
+            "Orhan Firat",
+            "Mia Xu Chen",
+            "Dehao Chen",
+            "HyoukJoong Lee",
+            "Jiquan Ngiam",
+            "Quoc V. Le",
+            "Yonghui Wu",
+            "Zhifeng Chen",
+        ),
+        "GPipe: Efficient Training of Giant Neural Networks using Pipeline Parallelism",
+        2019,
+        _NEURIPS,
+        "1811.06965",
+    ),
+    Reference(
+        "jacobs2023deepspeed",
+        (
+            "Sam Ade Jacobs",
+            "Masahiro Tanaka",
+            "Chengming Zhang",
+            "Minjia Zhang",
+            "Shuaiwen Leon Song",
+            "Samyam Rajbhandari",
+            "Yuxiong He",
+        ),
+        "DeepSpeed Ulysses: System Optimizations for Enabling Training of Extreme Long "
+        "Sequence Transformer Models",
+        2023,
+        eprint="2309.14509",
+        kind="misc",
+    ),
+    Reference(
         "karimireddy2019error",
         (
             "Sai Praneeth Karimireddy",
@@ -328,6 +365,14 @@ REFERENCES = (
         "1808.07217",
     ),
     Reference(
+        "liu2024ring",
+        ("Hao Liu", "Matei Zaharia", "Pieter Abbeel"),
+        "Ring Attention with Blockwise Transformers for Near-Infinite Context",
+        2024,
+        _ICLR,
+        "2310.01889",
+    ),
+    Reference(
         "maleki2021scaling",
         (
             "Saeed Maleki",
@@ -383,6 +428,29 @@ REFERENCES = (
         kind="misc",
     ),
     Reference(
+        "narayanan2021efficient",
+        (
+            "Deepak Narayanan",
+            "Mohammad Shoeybi",
+            "Jared Casper",
+            "Patrick LeGresley",
+            "Mostofa Patwary",
+            "Vijay Anand Korthikanti",
+            "Dmitri Vainbrand",
+            "Prethvi Kashinkunti",
+            "Julie Bernauer",
+            "Bryan Catanzaro",
+            "Amar Phanishayee",
+            "Matei Zaharia",
+        ),
+        "Efficient Large-Scale Language Model Training on GPU Clusters Using "
+        "Megatron-LM",
+        2021,
+        "International Conference for High Performance Computing, Networking, Storage "
+        "and Analysis",
+        "2104.04473",
+    ),
+    Reference(
         "niu2011hogwild",
         ("Feng Niu", "Benjamin Recht", "Christopher Ré", "Stephen J. Wright"),
         "HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent",
@@ -397,6 +465,39 @@ REFERENCES = (
         2009,
         "Journal of Parallel and Distributed Computing",
         kind="article",
+    ),
+    Reference(
+        "qi2024zero",
+        ("Penghui Qi", "Xinyi Wan", "Guangxing Huang", "Min Lin"),
+        "Zero Bubble Pipeline Parallelism",
+        2024,
+        _ICLR,
+        "2401.10241",
+    ),
+    Reference(
+        "rajbhandari2020zero",
+        ("Samyam Rajbhandari", "Jeff Rasley", "Olatunji Ruwase", "Yuxiong He"),
+        "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models",
+        2020,
+        "International Conference for High Performance Computing, Networking, Storage "
+        "and Analysis",
+        "1910.02054",
+    ),
+    Reference(
+        "shoeybi2019megatron",
+        (
+            "Mohammad Shoeybi",
+            "Mostofa Patwary",
+            "Raul Puri",
+            "Patrick LeGresley",
+            "Jared Casper",
+            "Bryan Catanzaro",
+        ),
+        "Megatron-LM: Training Multi-Billion Parameter Language Models Using Model "
+        "Parallelism",
+        2019,
+        eprint="1909.08053",
+        kind="misc",
     ),
     Reference(
         "stich2018local",

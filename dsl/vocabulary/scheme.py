@@ -72,6 +72,17 @@ class Train(Term):
     precision: str = arg(
         "type of parameters and arithmetic", default="fp32", choices=("fp32", "fp64")
     )
+    accumulate: int = arg(
+        "microbatches that a device takes its share of a batch in, one after another",
+        default=1,
+        minimum=1,
+    )
+    remat: str = arg(
+        "what is computed again for the gradient instead of kept: nothing, the inside "
+        "of each block but for sums over devices, or all of it",
+        default="none",
+        choices=("none", "block", "full"),
+    )
     evaluate: int | None = arg(
         "steps between evaluations; at the end only where not given",
         default=None,

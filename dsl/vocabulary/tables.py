@@ -89,10 +89,10 @@ COMPRESSION = (
     Row("gradiveq", form.Gradiveq, cites=("yu2018gradiveq",)),
 )
 STRATEGIES = (
-    Row("zero", roles.Zero, built=False),
-    Row("tensor", roles.Tensor, built=False),
-    Row("sequence", roles.Sequence, built=False),
-    Row("pipeline", roles.Pipeline, built=False),
+    Row("zero", roles.Zero, cites=("rajbhandari2020zero",)),
+    Row("tensor", roles.Tensor, cites=("shoeybi2019megatron",)),
+    Row("sequence", roles.Sequence),
+    Row("pipeline", roles.Pipeline),
     Row("expert", roles.Expert, built=False),
     Row("features", roles.Features, built=False),
     Row("ensemble", roles.Ensemble, built=False),

@@ -2,7 +2,9 @@
 
 import math
 
+from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.dsl.vocabulary.scheme import Model
+from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import ConvNet, Transformer
 from diamond.runtime.models.convnet import ConvNetModule
 from diamond.runtime.models.functional import ModuleFactory
@@ -14,7 +16,13 @@ Shape = tuple[int, ...]
 
 
 def module_factory(
-    term: Model, inputs: Shape, outputs: int, *, tokens: bool = False
+    term: Model,
+    inputs: Shape,
+    outputs: int,
+    *,
+    tokens: bool = False,
+    spread: Spread = WHOLE,
+    remat: str = "none",
 ) -> ModuleFactory:
     """Returns a function `rngs -> module` for a model of the language.
 
@@ -23,9 +31,12 @@ def module_factory(
         inputs: Shape of one example.
         outputs: Classes, tokens of the vocabulary, or numbers to predict.
         tokens: Whether an example is a row of tokens, each with a target.
+        spread: The groups that cut the layers up; the module is then one device's part
+            of the model.
+        remat: What is computed again for the gradient: `none`, `block` or `full`.
 
     Raises:
-        ValueError: If the model cannot take such examples.
+        ValueError: If the model cannot take such examples, or cannot be cut so.
 
     Example:
         >>> from flax import nnx
@@ -36,14 +47,24 @@ def module_factory(
     """
     if isinstance(term, Transformer):
         _check_transformer(term, inputs, tokens)
-        return lambda rngs: randomize(TransformerModule(term, outputs), rngs)
+        return lambda rngs: randomize(
+            TransformerModule(term, outputs, spread, remat=remat), rngs
+        )
+    if remat != "none":
+        raise ValueError(f"`remat = {remat}` needs the blocks of a `transformer`")
     if tokens:
         raise ValueError("the data is made of tokens, which only `transformer` takes")
     if isinstance(term, ConvNet):
+        _refuse_spread(term, spread)
         image = _image(term, inputs)
         return lambda rngs: randomize(ConvNetModule(term, image, outputs), rngs)
     size = math.prod(inputs)
-    return lambda rngs: randomize(MlpModule(term, size, outputs), rngs)
+    return lambda rngs: randomize(MlpModule(term, size, outputs, spread), rngs)
+
+
+def _refuse_spread(term: ConvNet, spread: Spread) -> None:
+    if spread != WHOLE:
+        raise ValueError(f"the layers of `{word_of(term)}` are not cut up over devices")
 
 
 def _check_transformer(term: Transformer, inputs: Shape, tokens: bool) -> None:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.dsl.vocabulary.training import Mlp
 from diamond.runtime.models.layers import HEAD_STD, Dense
 
@@ -27,7 +28,9 @@ class MlpModule(nnx.Module):
     cut one layer by columns and the next by rows.
     """
 
-    def __init__(self, term: Mlp, inputs: int, outputs: int) -> None:
+    def __init__(
+        self, term: Mlp, inputs: int, outputs: int, spread: Spread = WHOLE
+    ) -> None:
         self.activation = term.activation
         sizes = [inputs, *[term.width] * term.layers]
         names = ["features", *[("mlp", "embed")[i % 2] for i in range(term.layers)]]
@@ -38,6 +41,7 @@ class MlpModule(nnx.Module):
                 (sizes[i + 1],),
                 (names[i], names[i + 1]),
                 std=math.sqrt(gain / sizes[i]),
+                spread=spread,
             )
             for i in range(term.layers)
         )
@@ -46,6 +50,7 @@ class MlpModule(nnx.Module):
             (outputs,),
             (names[-1], "classes"),
             std=HEAD_STD / math.sqrt(sizes[-1]),
+            spread=spread,
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -14,6 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.remat import recomputed
+from diamond.compiler.parallelism.sequence import TokenGroup
+from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.dsl.vocabulary.training import Transformer
 from diamond.runtime.models.layers import HEAD_STD, NORMS, Dense, weight
 
@@ -23,9 +27,10 @@ ROPE_BASE = 10_000.0
 class Attention(nnx.Module):
     """Causal multi-head attention."""
 
-    def __init__(self, term: Transformer) -> None:
+    def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
         width, heads = term.width, term.heads
         self.rope = term.positions == "rope"
+        self.sequence = spread.sequence
         shape = (3, heads, width // heads)
         self.qkv = Dense(
             (width,),
@@ -33,6 +38,7 @@ class Attention(nnx.Module):
             ("embed", "qkv", "heads", "head_dim"),
             std=1 / math.sqrt(width),
             bias=False,
+            spread=spread,
         )
         self.out = Dense(
             shape[1:],
@@ -40,6 +46,7 @@ class Attention(nnx.Module):
             ("heads", "head_dim", "embed"),
             std=1 / math.sqrt(2 * term.layers * width),
             bias=False,
+            spread=spread,
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -47,7 +54,9 @@ class Attention(nnx.Module):
         qkv = self.qkv(x)
         q, k, v = (qkv[:, :, i] for i in range(3))
         if self.rope:
-            q, k = rotate(q), rotate(k)
+            q, k = rotate(q, self.sequence), rotate(k, self.sequence)
+        if self.sequence is not None:
+            return self.out(self.sequence.attend(q, k, v, attend))
         return self.out(attend(q, k, v))
 
 
@@ -67,16 +76,23 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     return mixed / jnp.sum(weights, axis=-1).swapaxes(1, 2)[..., None]
 
 
-def rotate(x: jax.Array) -> jax.Array:
+def rotate(x: jax.Array, sequence: TokenGroup | None = None) -> jax.Array:
     """Rotates `[examples, tokens, heads, head_dim]` by angles that grow with the place.
 
     The pairs that are rotated are (i, i + head_dim / 2).
+
+    Args:
+        x: What is rotated.
+        sequence: Where given, each of its devices has some of the tokens.
     """
-    tokens, size = x.shape[1], x.shape[3]
+    size = x.shape[3]
+    tokens = x.shape[1] * (sequence.size if sequence else 1)
     rates = ROPE_BASE ** (-np.arange(0, size, 2) / size)
     angles = (np.arange(tokens)[:, None] * rates)[:, None, :]
     cos = jnp.asarray(np.cos(angles), x.dtype)
     sin = jnp.asarray(np.sin(angles), x.dtype)
+    if sequence is not None:
+        cos, sin = sequence.here(cos), sequence.here(sin)
     a, b = jnp.split(x, 2, axis=-1)
     return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
@@ -84,19 +100,22 @@ def rotate(x: jax.Array) -> jax.Array:
 class FeedForward(nnx.Module):
     """SwiGLU, `(silu(x G) * (x U)) D`, or `gelu(x U) D`."""
 
-    def __init__(self, term: Transformer) -> None:
+    def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
         self.gated = term.mlp == "swiglu"
         hidden = max(1, round(term.width * term.expansion))
         outputs = (2, hidden) if self.gated else (hidden,)
         names = ("embed", "gate", "mlp") if self.gated else ("embed", "mlp")
         std = 1 / math.sqrt(term.width)
-        self.up = Dense((term.width,), outputs, names, std=std, bias=False)
+        self.up = Dense(
+            (term.width,), outputs, names, std=std, bias=False, spread=spread
+        )
         self.down = Dense(
             (hidden,),
             (term.width,),
             ("mlp", "embed"),
             std=1 / math.sqrt(2 * term.layers * hidden),
             bias=False,
+            spread=spread,
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -107,15 +126,31 @@ class FeedForward(nnx.Module):
         return self.down(jax.nn.gelu(up))
 
 
+def look_up(table: jax.Array, tokens: jax.Array, group: Group | None) -> jax.Array:
+    """Returns the vector of each token.
+
+    Args:
+        table: `[vocabulary, width]`, or this device's part of it.
+        tokens: Integers `[examples, tokens]`.
+        group: Where given, each of its devices has the vectors of some, in order.
+    """
+    if group is None:
+        return table[tokens]
+    places = tokens.astype(jnp.int32) - group.place * len(table)
+    is_here = (places >= 0) & (places < len(table))
+    found = table[jnp.where(is_here, places, 0)]
+    return group.leave(jnp.where(is_here[..., None], found, 0))
+
+
 class Block(nnx.Module):
     """x + attention(norm(x)), then x + feed_forward(norm(x))."""
 
-    def __init__(self, term: Transformer) -> None:
+    def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
         norm = NORMS[term.norm]
         self.attention_norm = norm(term.width)
-        self.attention = Attention(term)
+        self.attention = Attention(term, spread)
         self.mlp_norm = norm(term.width)
-        self.mlp = FeedForward(term)
+        self.mlp = FeedForward(term, spread)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[examples, tokens, width]` to the same shape."""
@@ -123,27 +158,71 @@ class Block(nnx.Module):
         return x + self.mlp(self.mlp_norm(x))
 
 
-class TransformerModule(nnx.Module):
-    """Tokens `[examples, tokens]` to logits `[examples, tokens, vocabulary]`."""
+class Ends(nnx.Module):
+    """What stands before the blocks and after them.
 
-    def __init__(self, term: Transformer, vocab: int) -> None:
+    Cut up over a tensor axis, it gives the logits of this device's tokens.
+    """
+
+    def __init__(self, term: Transformer, vocab: int, spread: Spread = WHOLE) -> None:
         width = term.width
-        self.embed = weight((vocab, width), 1.0, ("vocab", "embed"))
+        here = spread.cut("vocab", vocab)
+        self.group = spread.tensor if here != vocab else None
+        self.sequence = spread.sequence
+        self.embed = weight((here, width), 1.0, ("vocab", "embed"))
         learned = term.positions == "learned"
         self.places = _places(term) if learned else None
-        self.blocks = nnx.List(Block(term) for _ in range(term.layers))
         self.norm = NORMS[term.norm](width)
         std = HEAD_STD / math.sqrt(width)
-        self.head = Dense((width,), (vocab,), ("embed", "vocab"), std=std, bias=False)
+        self.head = Dense(
+            (width,), (vocab,), ("embed", "vocab"), std=std, bias=False, spread=spread
+        )
+
+    def enter(self, tokens: jax.Array) -> jax.Array:
+        """Maps tokens `[examples, tokens]` to `[examples, tokens, width]`."""
+        x = look_up(self.embed[...], tokens, self.group)
+        if self.places is not None:
+            x = x + self._places(tokens.shape[1])
+        return x
+
+    def leave(self, x: jax.Array) -> jax.Array:
+        """Maps `[examples, tokens, width]` to logits."""
+        return self.head(self.norm(x))
+
+    def _places(self, tokens: int) -> jax.Array:
+        """Returns the vectors of the places of this device's tokens."""
+        assert self.places is not None
+        if self.sequence is None:
+            return self.places[:tokens]
+        return self.sequence.here(self.places[: tokens * self.sequence.size])
+
+
+class TransformerModule(Ends):
+    """Tokens `[examples, tokens]` to logits `[examples, tokens, vocabulary]`.
+
+    Cut up over a tensor axis, it gives this device's logits of each token; over a
+    sequence axis, it maps this device's tokens. With `remat` the inside of a block is
+    computed again for the gradient.
+    """
+
+    def __init__(
+        self,
+        term: Transformer,
+        vocab: int,
+        spread: Spread = WHOLE,
+        *,
+        remat: str = "none",
+    ) -> None:
+        super().__init__(term, vocab, spread)
+        self.remat = remat
+        self.blocks = nnx.List(Block(term, spread) for _ in range(term.layers))
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """Returns the logits of the token after each one."""
-        x = self.embed[...][tokens]
-        if self.places is not None:
-            x = x + self.places[: tokens.shape[1]]
+        x = self.enter(tokens)
         for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x))
+            x = recomputed(block, self.remat)(x)
+        return self.leave(x)
 
 
 def _places(term: Transformer) -> nnx.Param[jax.Array]:

@@ -95,21 +95,35 @@ def test_a_collective_that_no_exchange_planned_is_an_error(program) -> None:
         certify(program.plan, {frozenset(): stray})
 
 
-def test_a_collective_in_a_loop_is_an_error(program) -> None:
+def _looping(program, loop):
+    """Compiles a loop of sums over `chip`."""
     spec = jax.sharding.PartitionSpec(("host", "chip"))
 
     def many(x):
-        def once(_, y):
-            return jax.lax.psum(y, "chip") * 0.25
-
         with jax.named_scope("diamond:chip.gradients"):
-            return jax.lax.fori_loop(0, 50, once, x)
+            return loop(lambda y: jax.lax.psum(y, "chip") * 0.25, x)
 
     body = jax.shard_map(
         many, mesh=program.mesh, in_specs=spec, out_specs=spec, check_vma=False
     )
-    looped = jax.jit(body).lower(jax.numpy.ones(8)).compile()
+    return jax.jit(body).lower(jax.numpy.ones(8)).compile()
+
+
+def test_a_collective_in_a_loop_of_unknown_length_is_an_error(program) -> None:
+    def until_small(once, x):
+        return jax.lax.while_loop(lambda y: y[0] > 0.1, once, x)
+
+    looped = _looping(program, until_small)
     with pytest.raises(CertificateError, match="a loop over chip"):
+        certify(program.plan, {frozenset(): looped})
+
+
+def test_a_collective_in_a_loop_counts_as_often_as_it_turns(program) -> None:
+    def fifty(once, x):
+        return jax.lax.fori_loop(0, 50, lambda _, y: once(y), x)
+
+    looped = _looping(program, fifty)
+    with pytest.raises(CertificateError, match="the compiled program 50"):
         certify(program.plan, {frozenset(): looped})
 
 

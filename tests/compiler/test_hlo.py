@@ -148,3 +148,10 @@ ENTRY %main (p: f32[8]) -> f32[8] {
 def test_a_collective_in_a_loop_is_marked_at_any_depth() -> None:
     found = {each.axes for each in collectives_of(LOOP, AXES)}
     assert found == {("a loop over chip",), ("site",)}
+
+
+def test_a_collective_in_a_loop_of_known_length_is_counted() -> None:
+    known = 'backend_config={"known_trip_count":{"n":"5"}}'
+    text = LOOP.replace("body=%body.1", f"body=%body.1, {known}")
+    times = {each.axes: each.times for each in collectives_of(text, AXES)}
+    assert times == {("chip",): 5, ("site",): 1}

@@ -127,14 +127,17 @@ def is_legal(scheme: Scheme) -> bool:
     return all(found.severity != "error" for found in legality(scheme))
 
 
-def trains() -> st.SearchStrategy[Train]:
-    """Draws a `train` block."""
+def trains(*, blocks: bool) -> st.SearchStrategy[Train]:
+    """Draws a `train` block, for a model with blocks or without."""
     optimizers = st.builds(
         lambda rate, decay: Call("adamw", (("lr", rate), ("weight_decay", decay))),
         RATES,
         st.floats(0.0, 1.0),
     )
     fields = {f.name: values(f) for f in fields_of(Train) if not f.meaning.family}
+    fields["accumulate"] = st.sampled_from((1, 3))
+    if not blocks:
+        fields["remat"] = st.just("none")
     return st.builds(Train, optimizer=optimizers, **fields)
 
 
@@ -149,7 +152,7 @@ def schemes(draw: st.DrawFn) -> Scheme:
         draw(NAMES),
         model=model,
         data=data,
-        train=draw(trains()),
+        train=draw(trains(blocks=isinstance(model, Transformer))),
         mesh=tuple(axes),
         hardware=tuple(links),
         replicas=tuple(Replicas(name) for name in names),
@@ -165,11 +168,11 @@ def schemes(draw: st.DrawFn) -> Scheme:
 
 PAIRS = (
     (None, None),
-    (Mlp(width=3), Digits(batch=1728, held_out=0.3)),
-    (ConvNet(stages=3), Digits(batch=1728)),
+    (Mlp(width=3), Digits(batch=5184, held_out=0.3)),
+    (ConvNet(stages=3), Digits(batch=5184)),
     (
         Transformer(width=12, heads=2, expansion=8 / 3),
-        Text(batch=1728, files="a/*.txt"),
+        Text(batch=5184, files="a/*.txt"),
     ),
 )
 

@@ -228,14 +228,14 @@ def test_all_errors_are_sorted_by_place() -> None:
 def test_not_built_is_said_of_each_term_once() -> None:
     text = """
         mesh { site = 2; host = 2 }
-        parallelism { zero(stage = 3) over host }
+        parallelism { features over host }
         replicas over site { redundancy = coded }
         """
     assert codes(text) == ["D035", "D035"]
 
 
 def test_a_term_that_is_not_built_is_checked_all_the_same() -> None:
-    text = "mesh { a = 2 }; parallelism { zero(stage = 9, k = 1) over a }"
+    text = "mesh { a = 2 }; parallelism { expert(top_k = 0, k = 1) over a }"
     assert codes(text) == ["D035", "D028", "D021"]
 
 

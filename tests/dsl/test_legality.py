@@ -224,7 +224,7 @@ def test_nothing_is_declared() -> None:
 
 def test_an_axis_has_one_role() -> None:
     laid = with_parts(parallelism=(Parallel(Tensor(), "a"),))
-    assert codes(laid) == ["D041", "D035"]
+    assert codes(laid) == ["D041"]
     twice = (Parallel(Tensor(), "a"), Parallel(Zero(), "a"))
     assert "D026" in codes(with_parts(parallelism=twice, replicas=()))
 

@@ -11,10 +11,10 @@ integers: XLA's CPU backend widens 16-bit floats to 32 bits before a collective,
 would double the bytes. Values are added in their own type after decoding, so the sum
 does not lose what a 16-bit accumulator would.
 Limit: exact on values that the type can hold.
-Traps: there is no scale, so that small values are lost: `fp8_e4m3` sends 2^-10 (9.8e-4)
-and less as 0, `fp8_e5m2` 2^-17 (7.6e-6), `fp16` 2^-25 (3e-8). Many gradients are
-smaller: take `feedback = true`, which keeps what was lost until it is large enough, or
-`int8`, which has a scale a block.
+Traps: there is no scale, so that small values are lost: `fp8_e4m3` sends 2^-10
+(9.8e-4) and less as 0, `fp8_e5m2` 2^-17 (7.6e-6), `fp16` 2^-25 (3e-8). Many gradients
+are smaller: take `feedback = true`, which keeps what was lost until it is large enough,
+or `int8`, which has a scale a block.
 
 References: P. Micikevicius et al., FP8 Formats for Deep Learning, arXiv 2209.05433,
 2022, for `fp8_e4m3` and `fp8_e5m2`.

@@ -5,6 +5,7 @@ from typing import Any
 
 from diamond.dsl.vocabulary import Elastic, Local
 from diamond.runtime.engines.reference import stages
+from diamond.runtime.engines.reference.shards import WHOLE, Cutter
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class ReplicaAxis:
         decay: b1 of the scheme's optimizer, None where it has none.
         inside: Members that differ along the axes inside alone.
         seed: The seed of the run.
+        cutter: How one copy is cut up.
     """
 
     index: int
@@ -108,6 +110,7 @@ class ReplicaAxis:
     decay: float | None = None
     inside: int = 1
     seed: int = 0
+    cutter: Cutter = WHOLE
 
     def at(self, step: int) -> Clause:
         """Returns the clause that holds at a step."""

@@ -35,6 +35,7 @@ from diamond.runtime.engines.reference import (
 )
 from diamond.runtime.engines.reference.consistency import are_moved, rule_of
 from diamond.runtime.engines.reference.meeting import average
+from diamond.runtime.engines.reference.shards import cutter_of, names_of
 from diamond.runtime.engines.reference.state import ReferenceState, Tree, Vector
 from diamond.runtime.engines.reference.timeline import axes_of
 
@@ -61,7 +62,7 @@ class ReferenceEngine:
             raise ValueError("precision fp64 needs `jax_enable_x64`")
         self.scheme = scheme
         self.task = task
-        self.axes = axes_of(scheme)
+        self.axes = axes_of(scheme, cutter_of(scheme, names_of(task.dims)))
         self.sizes = tuple(axis.size for axis in self.axes)
         self.num_members = math.prod(self.sizes)
         self._has_stepped = False

@@ -1,9 +1,20 @@
-"""Values cross an axis: group by group, cut into leaves, with what codecs remember."""
+"""Values cross an axis: group by group, leaf by leaf, with what codecs remember.
+
+A copy that several devices hold between them crosses cut by cut, and a codec remembers
+something for each cut.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from diamond.runtime.engines.reference import centralization, replicas, vectors
+import numpy as np
+
+from diamond.runtime.engines.reference import (
+    centralization,
+    replicas,
+    shards,
+    vectors,
+)
 from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
 from diamond.runtime.engines.reference.meeting import Leaves, Meeting
 from diamond.runtime.engines.reference.state import (
@@ -61,10 +72,17 @@ def over_groups(
     results = list(values)
     for group in axis.groups:
         meeting = _meeting(axis, group, layout, count)
-        leaves = [vectors.cut(values[i], layout) for i in group]
-        new, left = of_group(clause, leaves, [memory[i] for i in group], meeting)
-        for i, result, remembered in zip(group, new, left, strict=True):
-            results[i], memory[i] = vectors.join(result), remembered
+        whole = [vectors.cut(values[i], layout) for i in group]
+        made = [[np.array(leaf) for leaf in leaves] for leaves in whole]
+        kept = [_by_cut(axis, memory[i]) for i in group]
+        for place, cuts in enumerate(axis.cutter.cuts(layout)):
+            leaves = [shards.take(each, cuts) for each in whole]
+            new, left = of_group(clause, leaves, [k[place] for k in kept], meeting)
+            for into, result, mine, lost in zip(made, new, kept, left, strict=True):
+                shards.put(into, cuts, result)
+                mine[place] = lost
+        for i, after, mine in zip(group, made, kept, strict=True):
+            results[i], memory[i] = vectors.join(after), _of_cuts(mine)
     return results, replicas.with_codec_memory(axis, state, part, memory)
 
 
@@ -79,15 +97,17 @@ def start(
         layout: The leaves of that part.
         like: A vector a member, of what will be exchanged.
     """
-    memory = [None] * len(like)
+    who, form = clause.centralization, clause.compression
+    memory: list[list[Any]] = [[] for _ in like]
     for group in axis.groups:
         meeting = _meeting(axis, group, layout, 0)
-        leaves = vectors.cut(like[group[0]], layout)
-        who, form = clause.centralization, clause.compression
-        begun = centralization.start(who, form, leaves, axis.size, meeting)
-        for i, remembered in zip(group, begun, strict=True):
-            memory[i] = remembered
-    return tuple(memory)
+        whole = vectors.cut(like[group[0]], layout)
+        for cuts in axis.cutter.cuts(layout):
+            leaves = shards.take(whole, cuts)
+            begun = centralization.start(who, form, leaves, axis.size, meeting)
+            for i, remembered in zip(group, begun, strict=True):
+                memory[i].append(remembered)
+    return tuple(map(_of_cuts, memory))
 
 
 def _meeting(
@@ -100,3 +120,12 @@ def _meeting(
 def _layout(state: ReferenceState, places: Places | None) -> Layout:
     layout = vectors.layout_of(state.params[0])
     return layout if places is None else layout.at(places)
+
+
+def _of_cuts(remembered: list[Any]) -> Any:
+    """Keeps what is remembered of the only cut, or a tuple with one entry a cut."""
+    return remembered[0] if len(remembered) == 1 else tuple(remembered)
+
+
+def _by_cut(axis: ReplicaAxis, memory: Any) -> list[Any]:
+    return [memory] if axis.cutter.num == 1 else list(memory)

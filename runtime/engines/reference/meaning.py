@@ -22,17 +22,21 @@ from diamond.dsl.vocabulary import (
     NoCompression,
     OneBit,
     ParameterServer,
+    Pipeline,
     Pipelined,
     PowerSgd,
     Qsgd,
     RandomK,
     Replicas,
     Scheme,
+    Sequence,
     Sign,
     StaleSynchronous,
     Synchronous,
+    Tensor,
     Ternary,
     TopK,
+    Zero,
     phases_of,
 )
 from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
@@ -47,17 +51,30 @@ LOOSE = StaleSynchronous | DISPLACEMENTS
 
 
 def check_axes(scheme: Scheme) -> None:
-    """Refuses what is not replicas over the axes of a mesh.
+    """Refuses axes that hold no replicas and cut nothing up, and unknown strategies.
 
     Raises:
         ValueError: If there is something else.
     """
-    named = {block.axis for block in scheme.replicas}
+    cut = {parallel.axis for parallel in scheme.parallelism}
+    copied = {block.axis for block in scheme.replicas}
+    named = cut | copied
     known = {axis.name for axis in scheme.mesh}
     alone = [axis.name for axis in scheme.mesh if axis.size > 1]
-    _refuse(scheme.parallelism, "strategies of parallelism")
-    _refuse(sorted(named - known), "replicas off the mesh")
-    _refuse([name for name in alone if name not in named], "axes without replicas")
+    strategies = [each.strategy for each in scheme.parallelism]
+    strange = [
+        each
+        for each in strategies
+        if not isinstance(each, Zero | Tensor | Sequence | Pipeline)
+    ]
+    _refuse(strange, "strategies of parallelism")
+    kinds = [type(each) for each in strategies]
+    _refuse([k for k in kinds if kinds.count(k) > 1], "one strategy over two axes")
+    _refuse(sorted(named - known), "roles of axes off the mesh")
+    _refuse([name for name in alone if name not in named], "axes without a role")
+    order = [a.name in copied for a in scheme.mesh if a.name in named]
+    inside = order != sorted(order, reverse=True)
+    _refuse(["replicas"] if inside else [], "axes inside those of one copy")
     doubled = [block.redundancy for block in scheme.replicas if block.redundancy]
     _refuse(doubled, "redundancy")
 

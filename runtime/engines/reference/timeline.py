@@ -24,12 +24,17 @@ from diamond.dsl.vocabulary import AllReduce, Phase, Replicas, Scheme, phases_of
 from diamond.runtime.engines.reference import meaning, stages
 from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
 from diamond.runtime.engines.reference.members import groups
+from diamond.runtime.engines.reference.shards import WHOLE, Cutter
 
 T = TypeVar("T")
 
 
-def axes_of(scheme: Scheme) -> tuple[ReplicaAxis, ...]:
+def axes_of(scheme: Scheme, cutter: Cutter = WHOLE) -> tuple[ReplicaAxis, ...]:
     """Lays the replica axes of a scheme out, from the outermost.
+
+    Args:
+        scheme: The scheme.
+        cutter: How one copy is cut up.
 
     Raises:
         ValueError: If the scheme asks for something without a meaning here.
@@ -48,7 +53,10 @@ def axes_of(scheme: Scheme) -> tuple[ReplicaAxis, ...]:
     sizes = tuple(axis.size for axis in scheme.mesh if axis.name in replicas)
     decay = stages.betas_of(scheme.train.optimizer)[0]
     seed = scheme.train.seed
-    axes = tuple(_laid_out(i, sizes, b, decay, seed) for i, b in enumerate(blocks))
+    axes = tuple(
+        replace(_laid_out(i, sizes, b, decay, seed), cutter=cutter)
+        for i, b in enumerate(blocks)
+    )
     meaning.check_clauses(scheme, axes)
     return axes
 

@@ -21,6 +21,7 @@ from diamond.compiler.exchange.contract import Rule
 from diamond.compiler.exchange.wire import Wire, mesh_wire
 from diamond.compiler.member import fresh, member_step
 from diamond.compiler.plan import Agreement, Exchange
+from diamond.compiler.shards import shards_of
 from diamond.compiler.state import Arrays
 from diamond.compiler.task import Task
 from diamond.dsl.vocabulary import AllReduce, NoCompression, Synchronous
@@ -62,8 +63,9 @@ def trained(
     wire = mesh_wire(AXIS, size)
     part = _part(rule_of(wire), wire)
     task = _task(optimizer or optax.sgd(LR))
+    whole = shards_of((), (), task)
     first = jax.tree.map(lambda leaf: jnp.stack([leaf] * size), _leaves(START))
-    arrays = _mapped(lambda params: fresh(params, task, (part,)), size)(first)
+    arrays = _mapped(lambda params: fresh(params, task, whole, (part,)), size)(first)
     run, seen = {}, []
     for step in range(steps):
         turn = part.exchange.turn_at(step)
@@ -71,7 +73,7 @@ def trained(
             active = [] if turn is None else [(part, turn)]
             run[turn] = _mapped(
                 lambda a, pull, active=active: member_step(
-                    a, {"pull": pull}, task, active
+                    a, {"pull": pull}, task, whole, active
                 )[0],
                 size,
             )

@@ -26,7 +26,7 @@ TENSORS = tuple(TensorSpec(f"layer/{i}/w", (2,), "float32") for i in range(12))
 
 
 def exchanges_of(scheme: Scheme) -> list[Exchange]:
-    shapes = Shapes(TENSORS, None, (), 0, 8, 0, None)
+    shapes = Shapes(TENSORS, (), None, (), 0, 8, 0, None)
     placed = place_exchanges(begin(scheme, shapes)).exchanges
     return [each for each in placed if each.subject == "parameters"]
 

@@ -12,6 +12,7 @@ from diamond.dsl.vocabulary import (
     Coded,
     Dgc,
     Elastic,
+    Features,
     Gossip,
     Gradiveq,
     Hogwild,
@@ -32,7 +33,6 @@ from diamond.dsl.vocabulary import (
     Sign,
     StaleSynchronous,
     Synchronous,
-    Tensor,
     Ternary,
     TopK,
 )
@@ -155,13 +155,13 @@ def test_one_bit_needs_adam():
         axes_of(scheme_of(On(2, codec=OneBit()), optimizer=SGD))
 
 
-def test_schemes_that_are_not_only_replicas_are_refused():
+def test_axes_without_a_meaning_are_refused():
     mesh = (Axis("a", 2),)
     coded = Replicas("a", redundancy=Coded())
-    with pytest.raises(ValueError, match="axes without replicas"):
+    with pytest.raises(ValueError, match="axes without a role"):
         axes_of(Scheme("s", mesh=mesh))
     with pytest.raises(ValueError, match="parallelism"):
-        axes_of(Scheme("s", mesh=mesh, parallelism=(Parallel(Tensor(), "a"),)))
+        axes_of(Scheme("s", mesh=mesh, parallelism=(Parallel(Features(), "a"),)))
     with pytest.raises(ValueError, match="off the mesh"):
         axes_of(Scheme("s", mesh=mesh, replicas=(Replicas("a"), Replicas("b"))))
     with pytest.raises(ValueError, match="redundancy"):

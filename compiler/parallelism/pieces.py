@@ -1,0 +1,101 @@
+"""Pieces: the softmax of attention, taken over some of the keys at a time.
+
+    s = q k       m' = max(m, max s)
+    l <- l e^(m-m') + sum e^(s-m')     o <- o e^(m-m') + e^(s-m') v
+
+gives o / l once all keys were seen, in any order. With L = log l + m of all keys, each
+piece of the gradient is by itself, too:
+
+    p = e^(s-L)     dv = p do     ds = p (do v - o do)     dq = ds k     dk = ds q
+
+References: Milakov, Gimelshein, "Online normalizer calculation for softmax", arXiv
+1805.02867, 2018; Dao, Fu, Ermon, Rudra, Re, "FlashAttention: fast and memory-efficient
+exact attention with IO-awareness", arXiv 2205.14135, 2022.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Pair = tuple[jax.Array, jax.Array]
+
+
+class Sums(NamedTuple):
+    """What a chunk's tokens have seen so far.
+
+    Attributes:
+        peak: Largest score, `[examples, heads, tokens]`.
+        total: Sum of the exponentials relative to it, likewise.
+        mix: Sum of the values, so weighted, `[examples, heads, tokens, head_dim]`.
+    """
+
+    peak: jax.Array
+    total: jax.Array
+    mix: jax.Array
+
+
+class Asked(NamedTuple):
+    """A chunk's tokens where gradients are taken.
+
+    Attributes:
+        q: Their scaled queries, `[examples, tokens, heads, head_dim]`.
+        logs: Logarithms of their sums of exponentials, `[examples, heads, tokens]`.
+        back: Gradients of their mixes, like `q`.
+        drift: Sum of each mix times its gradient, like `logs`.
+    """
+
+    q: jax.Array
+    logs: jax.Array
+    back: jax.Array
+    drift: jax.Array
+
+
+def seen(q: jax.Array, k: jax.Array, v: jax.Array, *, is_causal: bool = False) -> Sums:
+    """Returns what the tokens of some queries see of some keys and values.
+
+    Args:
+        q: Scaled queries, `[examples, tokens, heads, head_dim]`.
+        k: Keys, likewise.
+        v: Values, likewise.
+        is_causal: Whether the keys are of the same tokens, which see no later ones.
+    """
+    scores = _scores(q, k, is_causal)
+    peak = jnp.max(scores, axis=-1)
+    weights = jnp.exp(scores - peak[..., None])
+    mix = jnp.einsum("bhqk,bkhd->bhqd", weights, v, preferred_element_type=peak.dtype)
+    return Sums(peak, jnp.sum(weights, axis=-1), mix)
+
+
+def merged(one: Sums, other: Sums) -> Sums:
+    """Returns what the same tokens saw of two sets of keys."""
+    peak = jnp.maximum(one.peak, other.peak)
+    a, b = jnp.exp(one.peak - peak), jnp.exp(other.peak - peak)
+    mix = one.mix * a[..., None] + other.mix * b[..., None]
+    return Sums(peak, one.total * a + other.total * b, mix)
+
+
+def pulled(
+    asked: Asked, k: jax.Array, v: jax.Array, *, is_causal: bool = False
+) -> tuple[jax.Array, Pair]:
+    """Returns gradients by the queries, and by the keys and values they see."""
+    q, logs, back, drift = asked
+    summed = functools.partial(jnp.einsum, preferred_element_type=logs.dtype)
+    weights = jnp.exp(_scores(q, k, is_causal) - logs[..., None])
+    by_v = summed("bhqk,bqhd->bkhd", weights, back)
+    by_weights = summed("bqhd,bkhd->bhqk", back, v)
+    by_scores = weights * (by_weights - drift[..., None])
+    by_q = summed("bhqk,bkhd->bqhd", by_scores, k)
+    by_k = summed("bhqk,bqhd->bkhd", by_scores, q)
+    return by_q, (by_k, by_v)
+
+
+def _scores(q: jax.Array, k: jax.Array, is_causal: bool) -> jax.Array:
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=wide)
+    if not is_causal:
+        return scores
+    tokens = q.shape[1]
+    return jnp.where(np.tril(np.ones((tokens, tokens), bool)), scores, -jnp.inf)

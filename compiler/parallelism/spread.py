@@ -1,0 +1,32 @@
+"""Spread: what the layers of a model are told about the axes it is cut up over."""
+
+from typing import NamedTuple
+
+from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.sequence import TokenGroup
+from diamond.compiler.parallelism.tensor import ranks_of
+
+
+class Spread(NamedTuple):
+    """The groups that hold a model between them; None where there is no such axis.
+
+    Attributes:
+        tensor: Devices that hold parts of layers.
+        sequence: Devices that hold parts of each row of tokens; only attention and
+            positions look at it.
+
+    Example:
+        >>> spread = Spread(tensor=Group("chip", 2, "chip.tensor"))
+        >>> spread.cut("mlp", 8), spread.cut("embed", 8), WHOLE.cut("mlp", 8)
+        (4, 8, 8)
+    """
+
+    tensor: Group | None = None
+    sequence: TokenGroup | None = None
+
+    def cut(self, name: str, size: int) -> int:
+        """Returns how much of a dim of a layer one device holds."""
+        return size // ranks_of(name, size, self.tensor.size if self.tensor else 1)
+
+
+WHOLE = Spread()

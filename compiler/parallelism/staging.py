@@ -1,0 +1,64 @@
+"""Staging: which axis of a mesh is a pipeline, and what it needs of the task."""
+
+from collections.abc import Sequence
+
+from diamond.compiler.parallelism.schedules.table import Table
+from diamond.compiler.parallelism.schedules.tables import table_of
+from diamond.compiler.parallelism.stack import Stack
+from diamond.compiler.plan import MeshAxis
+from diamond.compiler.task import Task
+from diamond.dsl import vocabulary as words
+from diamond.dsl.vocabulary.tables import word_of
+
+
+def pipeline_axis(axes: Sequence[MeshAxis]) -> MeshAxis | None:
+    """Returns the axis whose devices are stages, if there are several."""
+    return next(
+        (a for a in axes if isinstance(a.strategy, words.Pipeline) and a.size > 1),
+        None,
+    )
+
+
+def microbatches_of(axes: Sequence[MeshAxis]) -> int:
+    """Returns into how many microbatches a pipeline cuts what it takes at once."""
+    axis = pipeline_axis(axes)
+    return _term(axis).microbatches if axis else 1
+
+
+def table_on(axis: MeshAxis, axes: Sequence[MeshAxis]) -> Table:
+    """Returns the schedule of a pipeline.
+
+    Raises:
+        ValueError: If another axis of the mesh would send inside of its ticks.
+    """
+    for other in axes:
+        term = other.strategy
+        gathers = isinstance(term, words.Zero) and term.stage == 3
+        if other.size > 1 and (
+            gathers or isinstance(term, words.Tensor | words.Sequence)
+        ):
+            raise ValueError(
+                f"`{word_of(term)} over {other.name}` sends inside the ticks of "
+                f"`pipeline over {axis.name}`: use `zero(stage = 2)`"
+            )
+    return table_of(_term(axis), axis.size)
+
+
+def stack_for(axis: MeshAxis, task: Task) -> Stack:
+    """Returns the task's model in parts.
+
+    Raises:
+        ValueError: If the task has none.
+    """
+    if task.stack is None:
+        raise ValueError(
+            f"`pipeline over {axis.name}` takes a built-in model and its loss apart, "
+            "and this model or loss is the caller's own: use `zero`, or a model and a "
+            "loss of the language"
+        )
+    return task.stack
+
+
+def _term(axis: MeshAxis) -> words.Pipeline:
+    assert isinstance(axis.strategy, words.Pipeline)
+    return axis.strategy

@@ -1,0 +1,105 @@
+"""ZeRO: optimizer state, gradients and parameters are held in shards.
+
+Every device of the axis takes another share of the batch and owns one shard of each
+parameter: it alone keeps the optimizer's state of it and updates it.
+
+    stage 1, 2   g <- reduce-scatter of g/N; the shard is updated; x <- all-gather
+    stage 3      x stays in shards: all-gather before use and again for the gradient,
+                 whose transpose is the reduce-scatter
+
+The largest dim that divides by N is cut, the first of equal ones; a parameter without
+one stays whole on every device, and its gradients are summed. Stage 1 adds the
+gradients of microbatches up whole, stages 2 and 3 in shards.
+
+Bill, for V values on a device and M microbatches: 2V(N-1)/N at stage 1, (M+1)V(N-1)/N
+at stage 2, and at most 3MV(N-1)/N at stage 3, since parameters that the gradient does
+not need are gathered once. A device holds the optimizer's state of V/N values, and at
+stage 3 V/N parameters between steps.
+
+Limits: with N = 1, and in what is computed, it is training on one device.
+
+References: S. Rajbhandari, J. Rasley, O. Ruwase and Y. He, "ZeRO: memory optimizations
+toward training trillion parameter models", arXiv 1910.02054, 2019.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from diamond.compiler.parallelism.remat import kept_between
+
+Leaves = list[Any]
+
+# To keep a gathered parameter in another form would be to keep it.
+_FORMS = {"broadcast_in_dim", "convert_element_type", "dynamic_slice", "reshape"}
+_FORMS |= {"slice", "split", "squeeze", "transpose"}
+
+
+class Zero(NamedTuple):
+    """The shards of one axis, inside `shard_map`.
+
+    Attributes:
+        axis: Name of the axis.
+        size: Devices along it.
+        stage: 1, 2 or 3.
+        dims: For each parameter the dim that is cut, None where it is whole.
+        scope: Name that its collectives carry in compiled programs.
+    """
+
+    axis: str
+    size: int
+    stage: int
+    dims: tuple[int | None, ...]
+    scope: str
+
+    def own(self, leaves: Sequence[Any]) -> Leaves:
+        """Returns this device's shards of whole parameters."""
+        return [self._shard(x, dim) for x, dim in zip(leaves, self.dims, strict=True)]
+
+    def gather(self, shards: Sequence[Any]) -> Leaves:
+        """Puts the parameters together from everyone's shards."""
+        pairs = zip(shards, self.dims, strict=True)
+        with jax.named_scope(self.scope):
+            return [x if dim is None else self._gathered(x, dim) for x, dim in pairs]
+
+    def reduce(self, leaves: Sequence[Any]) -> Leaves:
+        """Returns this device's shards of everyone's sum."""
+        pairs = zip(leaves, self.dims, strict=True)
+        with jax.named_scope(self.scope):
+            return [
+                self._sum(g) if d is None else self._scattered(g, d) for g, d in pairs
+            ]
+
+    def sum_whole(self, leaves: Sequence[Any]) -> Leaves:
+        """Sums what is not cut, and leaves the rest."""
+        pairs = zip(leaves, self.dims, strict=True)
+        with jax.named_scope(self.scope):
+            return [self._sum(g) if dim is None else g for g, dim in pairs]
+
+    def forgetting(
+        self, function: Callable[..., Any], remat: str
+    ) -> Callable[..., Any]:
+        """Returns a function whose gradient gathers again instead of keeping."""
+        return jax.checkpoint(function, policy=kept_between(remat) or self._is_kept)
+
+    def _is_kept(self, primitive: Any, *_: Any, **params: Any) -> bool:
+        if primitive.name == "all_gather":
+            return self.axis not in params["axis_name"]
+        return primitive.name not in _FORMS
+
+    def _shard(self, x: Any, dim: int | None) -> Any:
+        if dim is None:
+            return x
+        size = x.shape[dim] // self.size
+        start = jax.lax.axis_index(self.axis) * size
+        return jax.lax.dynamic_slice_in_dim(x, start, size, dim)
+
+    def _gathered(self, x: Any, dim: int) -> Any:
+        return jax.lax.all_gather(x, self.axis, axis=dim, tiled=True)
+
+    def _scattered(self, x: Any, dim: int) -> Any:
+        return jax.lax.psum_scatter(x, self.axis, scatter_dimension=dim, tiled=True)
+
+    def _sum(self, x: Any) -> Any:
+        return jax.lax.psum(x, self.axis)

@@ -1,0 +1,207 @@
+"""Shards: how the devices that hold one copy of a model compute with it.
+
+Parameters are *kept* between steps as a state has them, *owned* where they are
+exchanged and updated, and *whole* (up to the cuts of layers that work in parts) where
+the loss is taken. Without strategies the three are the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from diamond.compiler.accumulation import Step, accumulated
+from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
+from diamond.compiler.parallelism.sequence import TokenGroup
+from diamond.compiler.parallelism.spread import WHOLE, Spread
+from diamond.compiler.parallelism.staging import pipeline_axis, stack_for, table_on
+from diamond.compiler.parallelism.zero import Zero
+from diamond.compiler.plan import MeshAxis, TensorSpec
+from diamond.compiler.scopes import SCOPE
+from diamond.compiler.task import Batch, Params, Task
+from diamond.dsl import vocabulary as words
+from diamond.dsl.vocabulary.tables import word_of
+
+Loss = Callable[[Params, Batch], jax.Array]
+Scaled = Callable[[Params, Batch], tuple[jax.Array, jax.Array]]
+
+
+class Shards(NamedTuple):
+    """Functions over one device's part of the parameters, inside `shard_map`.
+
+    Attributes:
+        own: Parameters as they are kept -> what this device exchanges and updates.
+        keep: What it updated -> parameters as they are kept.
+        gradient: (parameters as they are kept, where else to take the gradient as they
+            are owned or None, this device's share of the batch) -> (mean loss of that
+            share, gradient of the copy's mean loss as it is owned).
+    """
+
+    own: Callable[[Params], Params]
+    keep: Callable[[Params], Params]
+    gradient: Callable[[Params, Params | None, Batch], tuple[jax.Array, Params]]
+
+
+def shards_of(
+    axes: Sequence[MeshAxis],
+    tensors: Sequence[TensorSpec],
+    task: Task,
+    microbatches: int = 1,
+    remat: str = "none",
+) -> Shards:
+    """Builds the functions for the strategies of some axes.
+
+    Args:
+        axes: The mesh.
+        tensors: The parameters, with their cuts.
+        task: What is trained.
+        microbatches: Equal parts of its share of the batch that a device takes one
+            after another; their gradients are added up.
+        remat: What the loss computes again for its gradient.
+
+    Raises:
+        ValueError: If an axis cuts layers and the task cannot say how.
+    """
+    pipe = pipeline_axis(axes)
+    zero = next((z for axis in axes if (z := _zero_of(axis, tensors))), None)
+    sequence = _sequence_of(axes)
+    parts = (zero.size if zero else 1) * (sequence.size if sequence else 1)
+    if pipe is not None:
+        stages = Pipeline(pipe.name, table_on(pipe, axes), SCOPE + scope_of(pipe))
+        plain = pipelined(stages, stack_for(pipe, task), 1 / parts)
+    else:
+        scaled = _scaled(loss_of(axes, task), parts)
+        if zero is not None and zero.stage == 3:
+            plain = _gathering(scaled, zero, remat)
+        else:
+            plain = _plain(scaled)
+    step = _reduced(plain, zero, microbatches)
+    step = _then(step, sequence.sum) if sequence else step
+    if zero is None or zero.stage == 3:
+        return Shards(_same, _same, _seen(step))
+    return Shards(
+        own=lambda params: _over_leaves(zero.own, params),
+        keep=lambda owned: _over_leaves(zero.gather, owned),
+        gradient=_seen(step, lambda owned: _over_leaves(zero.gather, owned)),
+    )
+
+
+def _reduced(plain: Step, zero: Zero | None, microbatches: int) -> Step:
+    """Adds microbatches up, and gives each device its shard of everyone's sum."""
+    if zero is None:
+        return accumulated(plain, microbatches)
+    if zero.stage == 3:
+        return _then(accumulated(plain, microbatches), zero.sum_whole)
+    if zero.stage == 2:
+        return accumulated(_then(plain, zero.reduce), microbatches)
+    return _then(accumulated(plain, microbatches), zero.reduce)
+
+
+def scope_of(axis: MeshAxis) -> str:
+    """Names what a strategy sends: `axis.strategy`."""
+    return f"{axis.name}.{word_of(axis.strategy)}"
+
+
+def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
+    """Returns the loss of a device's part of the parameters.
+
+    Raises:
+        ValueError: If an axis cuts layers or tokens and the task cannot say how.
+    """
+    spread = Spread(_tensor_of(axes), _sequence_of(axes))
+    if spread == WHOLE:
+        return task.loss
+    if task.spread is None:
+        [first, *_] = [group for group in spread if group is not None]
+        what = "layers" if first is spread.tensor else "tokens"
+        raise ValueError(
+            f"`{first.scope.rpartition('.')[2]} over {first.axis}` cuts the {what} of "
+            "a built-in model, and this model is the caller's own: use `zero`, or a "
+            "model of the language"
+        )
+    return task.spread(spread)
+
+
+def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
+    for axis in axes:
+        if isinstance(axis.strategy, words.Tensor) and axis.size > 1:
+            return Group(axis.name, axis.size, SCOPE + scope_of(axis))
+    return None
+
+
+def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:
+    for axis in axes:
+        if isinstance(axis.strategy, words.Sequence) and axis.size > 1:
+            scope = SCOPE + scope_of(axis)
+            return TokenGroup(axis.name, axis.size, axis.strategy.method, scope)
+    return None
+
+
+def _zero_of(axis: MeshAxis, tensors: Sequence[TensorSpec]) -> Zero | None:
+    if not isinstance(axis.strategy, words.Zero) or axis.size == 1:
+        return None
+    dims = tuple(_dim_of(tensor, axis.name) for tensor in tensors)
+    scope = SCOPE + scope_of(axis)
+    return Zero(axis.name, axis.size, axis.strategy.stage, dims, scope)
+
+
+def _dim_of(tensor: TensorSpec, axis: str) -> int | None:
+    return next((dim for dim, axes in enumerate(tensor.cuts) if axis in axes), None)
+
+
+def _same(params: Params) -> Params:
+    return params
+
+
+def _over_leaves(change: Callable[[list[Any]], list[Any]], params: Params) -> Params:
+    leaves, tree = jax.tree.flatten(params)
+    return jax.tree.unflatten(tree, change(leaves))
+
+
+def _seen(
+    step: Step, whole: Callable[[Params], Params] = _same
+) -> Callable[[Params, Params | None, Batch], tuple[jax.Array, Params]]:
+    """Takes the gradient at the parameters, or where a rule looks instead."""
+
+    def gradient(
+        kept: Params, seen: Params | None, batch: Batch
+    ) -> tuple[jax.Array, Params]:
+        return step(kept if seen is None else whole(seen), batch)
+
+    return gradient
+
+
+def _then(step: Step, change: Callable[[list[Any]], list[Any]]) -> Step:
+    def changed(params: Params, batch: Batch) -> tuple[jax.Array, Params]:
+        value, gradient = step(params, batch)
+        return value, _over_leaves(change, gradient)
+
+    return changed
+
+
+def _plain(loss: Scaled) -> Step:
+    def step(params: Params, batch: Batch) -> tuple[jax.Array, Params]:
+        gradient, value = jax.grad(loss, has_aux=True)(params, batch)
+        return value, gradient
+
+    return step
+
+
+def _scaled(loss: Loss, parts: int) -> Scaled:
+    """Divides before gradients are added up, and gives the loss as it is beside."""
+
+    def scaled(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        value = loss(params, batch)
+        return (value * (1 / parts) if parts > 1 else value), value
+
+    return scaled
+
+
+def _gathering(scaled: Scaled, zero: Zero, remat: str) -> Step:
+    """Stage 3: parameters are gathered inside, so the transpose scatters."""
+
+    def inside(owned: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        return scaled(_over_leaves(zero.gather, owned), batch)
+
+    return _plain(zero.forgetting(inside, remat))

@@ -1,0 +1,164 @@
+"""Rules about pipelines: blocks, chunks and microbatches come out even."""
+
+import math
+from collections.abc import Iterator
+
+from diamond.dsl.legality.finding import Finding, Path, near_multiples
+from diamond.dsl.legality.training import splits_batch
+from diamond.dsl.vocabulary.parallelism import Pipeline, Sequence, Tensor, Zero
+from diamond.dsl.vocabulary.scheme import Axis, Scheme
+from diamond.dsl.vocabulary.tables import word_of
+from diamond.dsl.vocabulary.training import Transformer
+
+Laid = tuple[Axis, Pipeline]
+
+
+def _laid(scheme: Scheme) -> Iterator[Laid]:
+    """Yields the pipelines of more than one stage."""
+    axes = {axis.name: axis for axis in scheme.mesh}
+    for each in scheme.parallelism:
+        axis = axes.get(each.axis)
+        if isinstance(each.strategy, Pipeline) and axis and axis.size > 1:
+            yield axis, each.strategy
+
+
+def has_blocks(scheme: Scheme) -> Iterator[Finding]:
+    """Stages are made of blocks that are alike."""
+    model = scheme.model
+    for axis, _ in _laid(scheme):
+        if model is not None and not isinstance(model, Transformer):
+            yield Finding(
+                "D100",
+                f"`pipeline over {axis.name}` spreads blocks, and `{word_of(model)}` "
+                "has none",
+                ("parallelism", axis.name),
+                expected="model `transformer`",
+                help="take `zero`, which cuts the parameters of any model",
+                labels=((("model",), "the model"),),
+            )
+
+
+def blocks_divide(scheme: Scheme) -> Iterator[Finding]:
+    """All chunks of all stages have equally many blocks."""
+    model = scheme.model
+    for axis, term in _laid(scheme):
+        parts = axis.size * term.chunks
+        if isinstance(model, Transformer) and model.layers % parts:
+            times = f" of {term.chunks} chunks each" if term.chunks > 1 else ""
+            yield Finding(
+                "D101",
+                f"{model.layers} blocks cannot be spread over {axis.size} equal "
+                f"stages{times}",
+                ("parallelism", axis.name),
+                expected=f"a multiple of {parts}, such as "
+                f"{near_multiples(model.layers, parts)}",
+                help=f"change `layers` of the model, or the size of `{axis.name}`",
+                labels=((("model", "layers"), f"{model.layers} blocks"), _size(axis)),
+            )
+
+
+def chunks_fit(scheme: Scheme) -> Iterator[Finding]:
+    """A stage has several chunks where the schedule goes round, and there alone."""
+    for axis, term in _laid(scheme):
+        is_round = term.schedule == "interleaved"
+        if is_round == (term.chunks > 1):
+            continue
+        yield Finding(
+            "D102",
+            f"`chunks = {term.chunks}` does not go with `schedule = {term.schedule}`"
+            + (", which goes round through several" if is_round else ""),
+            ("parallelism", axis.name, "chunks"),
+            expected="`chunks` of 2 or more" if is_round else "`chunks = 1`",
+            help="take `schedule = one_f_one_b`"
+            if is_round
+            else "take `schedule = interleaved`, or leave `chunks` out",
+        )
+
+
+def groups_are_full(scheme: Scheme) -> Iterator[Finding]:
+    """`interleaved` takes microbatches in groups of as many as there are stages."""
+    for axis, term in _laid(scheme):
+        if term.schedule == "interleaved" and term.microbatches % axis.size:
+            yield Finding(
+                "D103",
+                f"`interleaved` takes microbatches {axis.size} at a time, and "
+                f"{term.microbatches} is no multiple of {axis.size}",
+                ("parallelism", axis.name, "microbatches"),
+                expected=f"a multiple of {axis.size}, such as "
+                f"{near_multiples(term.microbatches, axis.size)}",
+                help="change `microbatches`, or take `schedule = one_f_one_b`",
+                labels=(_size(axis),),
+            )
+
+
+def microbatches_divide(scheme: Scheme) -> Iterator[Finding]:
+    """What a pipeline takes at once is cut into equal microbatches."""
+    batch = getattr(scheme.data, "batch", 0)
+    sizes = [axis.size for axis in scheme.mesh if splits_batch(scheme, axis.name)]
+    share, rest = divmod(batch, math.prod(sizes) * scheme.train.accumulate)
+    for axis, term in _laid(scheme):
+        if rest == 0 and share % term.microbatches:
+            yield Finding(
+                "D104",
+                f"{share} of {batch} examples that a pipeline takes at once cannot be "
+                f"cut into {term.microbatches} equal microbatches",
+                ("parallelism", axis.name, "microbatches"),
+                expected=f"a number that divides {share}",
+                help="change `microbatches`, or `batch` of the data",
+                labels=((("data", "batch"), "the batch"),),
+            )
+
+
+def companions(scheme: Scheme) -> Iterator[Finding]:
+    """What else is asked for has been made to work inside stages."""
+    for axis, term in _laid(scheme):
+        for each in scheme.parallelism:
+            reason = _why_not_beside(each.strategy)
+            if reason:
+                word = word_of(each.strategy)
+                yield _apart(axis, ("parallelism", each.axis), f"`{word}`", *reason)
+        if term.schedule == "zero_bubble" and scheme.train.remat != "none":
+            yield _apart(
+                axis,
+                ("train", "remat"),
+                f"`remat = {scheme.train.remat}`",
+                "with `zero_bubble` a stage keeps what `remat` would forget until "
+                "it has the gradient by its weights",
+                "`remat = none`, or `schedule = one_f_one_b`",
+            )
+
+
+def _why_not_beside(strategy: object) -> tuple[str, str] | None:
+    """Says why a strategy does not go with a pipeline, and what does."""
+    if isinstance(strategy, Tensor):
+        return (
+            "stages work by turns, and layers in parts send inside a turn",
+            "`zero(stage = 1)` or replicas in place of `tensor`",
+        )
+    if isinstance(strategy, Sequence):
+        return (
+            "stages work by turns, and attention over spread tokens sends inside a "
+            "turn",
+            "`zero(stage = 1)` or replicas in place of `sequence`",
+        )
+    if isinstance(strategy, Zero) and strategy.stage == 3:
+        return (
+            "stages work by turns, and stage 3 gathers parameters inside a turn",
+            "`zero(stage = 2)`",
+        )
+    return None
+
+
+def _apart(axis: Axis, path: Path, what: str, reason: str, way_out: str) -> Finding:
+    return Finding(
+        "D105",
+        f"{what} does not go with `pipeline over {axis.name}`: {reason}",
+        path,
+        expected=way_out,
+        help=f"take {way_out}",
+        labels=((("parallelism", axis.name), "the pipeline"),),
+    )
+
+
+def _size(axis: Axis) -> tuple[Path, str]:
+    return ("mesh", axis.name), f"{axis.size} stages"

@@ -1,0 +1,130 @@
+"""Shards: the cuts of one copy's parameters, each of which is exchanged by itself.
+
+A copy that several devices hold between them crosses an axis of replicas cut by cut: a
+codec sees one device's cut of each leaf and nothing else. Where a leaf is whole on all
+of them, each exchanges the same values in the same way.
+
+    pipeline cuts the first dim of stacked blocks, in equal parts
+    tensor   cuts the first dim named heads, mlp or vocab whose size divides
+    zero     cuts the largest dim, of what is left, whose size divides; the first of
+             equal ones
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from diamond.dsl.vocabulary import Pipeline, Scheme, Tensor, Zero
+from diamond.runtime.engines.reference.meeting import Leaves
+from diamond.runtime.engines.reference.vectors import Layout
+
+Cut = tuple[slice, ...]
+NAMES = ("heads", "mlp", "vocab")
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """How one copy is cut up.
+
+    Attributes:
+        stages: Devices that hold some blocks each.
+        tensor: Devices that hold parts of layers.
+        zero: Devices that hold shards of what those hold.
+        dims: Path of each leaf -> a name for each of its dims.
+    """
+
+    tensor: int = 1
+    zero: int = 1
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stages: int = 1
+
+    @property
+    def num(self) -> int:
+        """Devices that hold one copy between them."""
+        return self.stages * self.tensor * self.zero
+
+    def cuts(self, layout: Layout) -> list[tuple[Cut, ...]]:
+        """Returns for each device that holds part of a copy the cuts of its leaves."""
+        leaves = [
+            self._cuts(shape, self.dims.get(path, ()))
+            for path, shape in zip(layout.paths, layout.shapes, strict=True)
+        ]
+        return list(zip(*leaves, strict=True))
+
+    def _cuts(self, shape: tuple[int, ...], names: tuple[str, ...]) -> list[Cut]:
+        """Returns a leaf's cut on each device, those of the tensor axis innermost."""
+        parts = np.ones(len(shape), int)
+        stacked = names[:1] == ("layers",)
+        if stacked:
+            parts[0] = self.stages
+        fitting = [
+            k
+            for k, name in enumerate(names)
+            if name in NAMES and shape[k] % self.tensor == 0
+        ]
+        along = fitting[0] if fitting else None
+        if along is not None:
+            parts[along] *= self.tensor
+        left = np.array(shape, int) // parts
+        dividing = [k for k in range(len(shape)) if left[k] % self.zero == 0]
+        inside = max(dividing, key=lambda k: (left[k], -k)) if dividing else None
+        return [
+            self._cut(shape, ((0 if stacked else None, p), (along, t), (inside, z)))
+            for p, z, t in itertools.product(
+                range(self.stages), range(self.zero), range(self.tensor)
+            )
+        ]
+
+    def _cut(
+        self, shape: tuple[int, ...], places: tuple[tuple[int | None, int], ...]
+    ) -> Cut:
+        cut = [slice(0, size) for size in shape]
+        nums = (self.stages, self.tensor, self.zero)
+        for (dim, place), num in zip(places, nums, strict=True):
+            if dim is not None:
+                size = (cut[dim].stop - cut[dim].start) // num
+                start = cut[dim].start + place * size
+                cut[dim] = slice(start, start + size)
+        return tuple(cut)
+
+
+WHOLE = Cutter()
+
+
+def cutter_of(scheme: Scheme, dims: Mapping[str, tuple[str, ...]]) -> Cutter:
+    """Reads how a scheme cuts one copy up."""
+    sizes = {axis.name: axis.size for axis in scheme.mesh}
+    found = {type(each.strategy): sizes[each.axis] for each in scheme.parallelism}
+    return Cutter(
+        found.get(Tensor, 1), found.get(Zero, 1), dims, found.get(Pipeline, 1)
+    )
+
+
+def names_of(dims: Any, above: str = "") -> dict[str, tuple[str, ...]]:
+    """Returns the path of each leaf of a tree of names, with the names.
+
+    Example:
+        >>> names_of({"out": {"w": ("mlp", "embed")}})
+        {'out/w': ('mlp', 'embed')}
+    """
+    if not isinstance(dims, dict):
+        return {above: tuple(dims)} if above else {}
+    return {
+        path: names
+        for key, child in dims.items()
+        for path, names in names_of(child, f"{above}/{key}" if above else key).items()
+    }
+
+
+def take(leaves: Leaves, cuts: tuple[Cut, ...]) -> Leaves:
+    """Returns the cuts of some leaves."""
+    return [leaf[cut] for leaf, cut in zip(leaves, cuts, strict=True)]
+
+
+def put(leaves: Leaves, cuts: tuple[Cut, ...], values: Leaves) -> None:
+    """Writes cuts into some leaves."""
+    for leaf, cut, value in zip(leaves, cuts, values, strict=True):
+        leaf[cut] = value
