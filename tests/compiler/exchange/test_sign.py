@@ -1,7 +1,9 @@
 """Signs with a scale a block: what is lost, and which leaves are not coded."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -83,3 +85,29 @@ def test_small_tensors_and_vectors_cross_as_they_are() -> None:
     np.testing.assert_allclose(vector, values[0].mean(0), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(small, values[2].mean(0), rtol=1e-5, atol=1e-7)
     assert np.abs(matrix - values[1].mean(0)).max() > 0.01
+
+
+@pytest.mark.parametrize(("feedback", "stalls"), [(True, False), (False, True)])
+def test_without_feedback_signs_stall(feedback: bool, stalls: bool) -> None:
+    """Gradients with equal signs move all values alike, and so never apart.
+
+    The idea of the counterexamples of Karimireddy et al., arXiv 1901.09847, section 3.
+    """
+    codec = sign(block=8, feedback=feedback)
+    key = jnp.uint32(0)
+
+    @jax.jit
+    def step(x, lost, row):
+        gradient = row * (row @ (x - wanted))
+        sent = gradient + lost
+        arrived = codec.decode(codec.encode(sent, key), sent.dtype)
+        return x - 0.05 * arrived, (sent - arrived) * feedback
+
+    draw = np.random.default_rng(0)
+    rows = jnp.asarray(draw.uniform(0.1, 1.0, (16, 8)), jnp.float32)
+    wanted = jnp.asarray(draw.standard_normal(8), jnp.float32)
+    x = lost = jnp.zeros(8, jnp.float32)
+    for number in range(3000):
+        x, lost = step(x, lost, rows[number % 16])
+    left = float(jnp.linalg.norm(x - wanted) / jnp.linalg.norm(wanted))
+    assert (left > 0.5) == stalls, left
