@@ -11,7 +11,7 @@ Reference: Shoeybi et al., "Megatron-LM: training multi-billion parameter langua
 models using model parallelism", arXiv 1909.08053, 2019; section 3 calls them f and g.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.ad_checkpoint import checkpoint_name
@@ -64,6 +64,12 @@ class Group(NamedTuple):
         with jax.named_scope(self.scope):
             largest: jax.Array = jax.lax.pmax(jax.lax.stop_gradient(x), self.axis)
         return largest
+
+    def pass_on(self, tree: Any) -> Any:
+        """Gives arrays to the next device, and returns those of the one before."""
+        pairs = [(place, (place + 1) % self.size) for place in range(self.size)]
+        with jax.named_scope(self.scope):
+            return jax.lax.ppermute(tree, self.axis, pairs)
 
     def _sum(self, x: jax.Array) -> jax.Array:
         with jax.named_scope(self.scope):

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.custom_derivatives import custom_vjp
 
+from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pieces import (
     Asked,
     Pair,
@@ -36,31 +37,6 @@ from diamond.compiler.parallelism.pieces import (
     seen,
 )
 from diamond.compiler.parallelism.remat import SUMMED
-
-
-class Ring(NamedTuple):
-    """The devices along a mesh axis, each with a next one, inside `shard_map`.
-
-    Attributes:
-        axis: Name of the axis.
-        size: Devices along it.
-        scope: Name that its collectives carry in compiled programs.
-    """
-
-    axis: str
-    size: int
-    scope: str
-
-    @property
-    def place(self) -> jax.Array:
-        """This device's place along the axis, `int32[]`."""
-        return jax.lax.axis_index(self.axis)
-
-    def pass_on(self, tree: Any) -> Any:
-        """Gives arrays to the next device, and returns those of the one before."""
-        pairs = [(place, (place + 1) % self.size) for place in range(self.size)]
-        with jax.named_scope(self.scope):
-            return jax.lax.ppermute(tree, self.axis, pairs)
 
 
 class _Gradients(NamedTuple):
@@ -79,7 +55,7 @@ class _Gradients(NamedTuple):
     late: Pair
 
 
-def ring_attention(q: jax.Array, k: jax.Array, v: jax.Array, ring: Ring) -> jax.Array:
+def ring_attention(q: jax.Array, k: jax.Array, v: jax.Array, ring: Group) -> jax.Array:
     """Mixes `v` of all devices by the causal softmax of `q k / sqrt(head_dim)`.
 
     Sums are taken in fp32 at least.
@@ -112,7 +88,7 @@ def ring_attention(q: jax.Array, k: jax.Array, v: jax.Array, ring: Ring) -> jax.
     return found
 
 
-def _forward(q: jax.Array, k: jax.Array, v: jax.Array, ring: Ring) -> Pair:
+def _forward(q: jax.Array, k: jax.Array, v: jax.Array, ring: Group) -> Pair:
     """Returns the mixes, and the logarithms of the sums of exponentials."""
     early, late = _halves(q / math.sqrt(q.shape[-1]))
     keys, values = _halves(k), _halves(v)
@@ -137,7 +113,7 @@ def _forward(q: jax.Array, k: jax.Array, v: jax.Array, ring: Ring) -> Pair:
     return out, jnp.log(sums.total) + sums.peak
 
 
-def _backward(kept: Any, back: jax.Array, ring: Ring) -> tuple[jax.Array, ...]:
+def _backward(kept: Any, back: jax.Array, ring: Group) -> tuple[jax.Array, ...]:
     """Returns the gradients by this device's queries, keys and values."""
     q, k, v, out, logs = kept
     scale = 1 / math.sqrt(q.shape[-1])
@@ -163,7 +139,7 @@ def _backward(kept: Any, back: jax.Array, ring: Ring) -> tuple[jax.Array, ...]:
     return tuple(x.astype(q.dtype) for x in (by_q, by_k, by_v))
 
 
-def _is_before(number: jax.Array, ring: Ring) -> jax.Array:
+def _is_before(number: jax.Array, ring: Group) -> jax.Array:
     """Whether a turn brings what a device nearer the start of the ring has."""
     return number <= ring.place
 

@@ -38,8 +38,9 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from numpy.typing import NDArray
 
+from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.remat import SUMMED
-from diamond.compiler.parallelism.ring import Ring, ring_attention
+from diamond.compiler.parallelism.ring import ring_attention
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -80,7 +81,7 @@ class TokenGroup(NamedTuple):
             whole: Does so on one device that has all tokens of some heads.
         """
         if self.method == "ring":
-            return ring_attention(q, k, v, Ring(self.axis, self.size, self.scope))
+            return ring_attention(q, k, v, Group(self.axis, self.size, self.scope))
         q, k, v = (self._turned(x, 2, 1) for x in (q, k, v))
         return self._turned(whole(q, k, v), 1, 2)
 

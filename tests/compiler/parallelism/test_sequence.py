@@ -10,7 +10,8 @@ from jax.sharding import PartitionSpec
 
 from diamond.compiler.build import build
 from diamond.compiler.compat import abstract_mesh, make_mesh
-from diamond.compiler.parallelism.ring import Ring, ring_attention
+from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.ring import ring_attention
 from diamond.compiler.parallelism.sequence import TokenGroup, zigzag
 from diamond.compiler.plan_text import print_plan, read_plan
 from diamond.dsl.vocabulary import Sequence, Zero
@@ -77,7 +78,7 @@ def test_it_bears_large_scores(method: str) -> None:
 
 
 def test_half_precision_is_summed_in_single() -> None:
-    ring = Ring("host", 2, "diamond:host.sequence")
+    ring = Group("host", 2, "diamond:host.sequence")
     whole = PartitionSpec()
     q, k, v, back = (x.astype(jnp.bfloat16) for x in _drawn())
 
