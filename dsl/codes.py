@@ -447,6 +447,12 @@ CODES = (
         "does not.",
     ),
     Code(
+        "D089",
+        "an average of what was begun afresh",
+        "Where the copies over an axis inside begin the optimizer's state afresh as "
+        "they meet, an axis outside finds equal states, and has nothing to average.",
+    ),
+    Code(
         "D090",
         "a strategy over two axes",
         "One copy of a model is cut up by a strategy over one axis; two axes of "

@@ -89,6 +89,29 @@ def _out_of_step(wide: Segment, narrow: Segment, inner: int) -> Finding:
     )
 
 
+def averages(scheme: Scheme) -> Iterator[Finding]:
+    """No axis averages states of optimizers that one inside has just begun afresh."""
+    found = (_average(wide, narrow) for wide, narrow in together(scheme, *MANNER))
+    yield from dict.fromkeys(one for one in found if one)
+
+
+def _average(wide: Segment, narrow: Segment) -> Finding | None:
+    outer, inner = wide.parts[1], narrow.parts[1]
+    states = [getattr(part.term, "state", None) for part in (outer, inner)]
+    if states != ["average", "reset"]:
+        return None
+    return Finding(
+        "D089",
+        f"`state = average` over `{wide.axis}` has nothing to average: whenever its "
+        f"copies meet, those over `{narrow.axis}`, inside it, have just begun the "
+        "optimizer's state afresh",
+        (*outer.path, "state"),
+        expected="`state = keep`, or `state = average` over both axes",
+        help=f"change `state` over `{wide.axis}` or over `{narrow.axis}`",
+        labels=(((*inner.path, "state"), "begun afresh here"),),
+    )
+
+
 def _local(scheme: Scheme) -> Iterator[tuple[Part, Local]]:
     for replicas in outermost_first(scheme):
         for part in parts_of(replicas, "consistency"):

@@ -65,6 +65,7 @@ BETWEEN_TERMS: tuple[Rule, ...] = (
     streams.fragments_fit,
     streams.end_of_run,
     periods.nested,
+    periods.averages,
     periods.phase_lengths,
     periods.end_of_run,
     periods.every_step,
