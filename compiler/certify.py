@@ -1,11 +1,21 @@
 """The certificate: the compiled program sends what the plan says, byte for byte."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from diamond.compiler.hlo import Collective, collectives_of
-from diamond.compiler.plan import ITEM_BYTES, LANDING, Exchange, Message, Pairs, Plan
+from diamond.compiler.plan import (
+    ITEM_BYTES,
+    LANDING,
+    Exchange,
+    Flow,
+    Message,
+    Pairs,
+    Plan,
+)
 from diamond.compiler.variants import Due
 
 Key = tuple[str, str, str, str]
@@ -127,9 +137,9 @@ def _turn(exchange: Exchange, turn: int | None) -> str:
 
 def _planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Key]:
     wanted: Counter[Key] = Counter()
-    for flow in plan.flows:
+    for name, flow in _flowing(plan):
         for message in flow.messages:
-            key = (flow.name, flow.axis, message.kind, message.dtype)
+            key = (name, flow.axis, message.kind, message.dtype)
             wanted[key] += message.elements
     for each in plan.exchanges:
         for message in each.sent(turns.get(each.name, LANDING)):
@@ -139,13 +149,41 @@ def _planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Key]:
 
 
 def _counted(collectives: tuple[Collective, ...]) -> Counter[Key]:
-    found: Counter[Key] = Counter()
+    found: dict[Key, Fraction] = {}
     for each in collectives:
-        name, axis = each.exchange or "no exchange", " x ".join(each.axes)
-        for message in each.messages:
-            elements = message.elements * each.times
-            found[name, axis, message.kind, message.dtype] += elements
-    return found
+        axis = " x ".join(each.axes)
+        for name, times in _done(each):
+            for message in each.messages:
+                key = (name, axis, message.kind, message.dtype)
+                found[key] = found.get(key, Fraction()) + message.elements * times
+    return _in_whole(found)
+
+
+def _in_whole(found: Mapping[Any, Fraction]) -> Counter[Any]:
+    """Rounds up, so that parts of a message are not what any plan sends."""
+    return Counter({key: math.ceil(elements) for key, elements in found.items()})
+
+
+def _flowing(plan: Plan) -> Iterator[tuple[str, Flow]]:
+    """Yields what each strategy sends, once for each stage where these differ."""
+    for flow in plan.flows:
+        if not flow.stages:
+            yield flow.name, flow
+        for stage in flow.stages:
+            yield _at(flow.name, stage), flow
+
+
+def _done(collective: Collective) -> Iterator[tuple[str, Fraction]]:
+    """Yields whose a collective is and how often it is done, by stages likewise."""
+    name = collective.exchange or "no exchange"
+    if not collective.turns:
+        yield name, Fraction(collective.times)
+    for stage, part in enumerate(collective.turns):
+        yield _at(name, stage), collective.times * part
+
+
+def _at(name: str, stage: int) -> str:
+    return f"{name} at stage {stage}"
 
 
 def _compare(
@@ -155,7 +193,7 @@ def _compare(
         if wanted[key] == found[key]:
             continue
         name, axis, kind, dtype = key
-        lines = [c.line for c in collectives if (c.exchange or "no exchange") == name]
+        lines = [c.line for c in collectives if name in dict(_done(c))]
         raise CertificateError(
             f"exchange `{name}`: the plan sends {wanted[key]} elements of {dtype} by "
             f"{kind} over {axis}, the compiled program {found[key]}\n"
@@ -165,29 +203,35 @@ def _compare(
 
 def _hops_planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Hop]:
     exchanged = [
-        (each.name, message)
+        (each.name, message, Fraction(1))
         for each in plan.exchanges
         for message in each.sent(turns.get(each.name, LANDING))
     ]
-    flowing = [(flow.name, m) for flow in plan.flows for m in flow.messages]
+    flowing = [
+        (name, message, Fraction(1))
+        for name, flow in _flowing(plan)
+        for message in flow.messages
+    ]
     return _hops(exchanged + flowing)
 
 
 def _hops_found(collectives: Iterable[Collective]) -> Counter[Hop]:
     return _hops(
-        (each.exchange or "no exchange", message)
+        (name, message, times)
         for each in collectives
-        for message in each.messages * each.times
+        for name, times in _done(each)
+        for message in each.messages
     )
 
 
-def _hops(messages: Iterable[tuple[str, Message]]) -> Counter[Hop]:
+def _hops(messages: Iterable[tuple[str, Message, Fraction]]) -> Counter[Hop]:
     """Counts the elements from member to member, by who sends to whom."""
-    hops: Counter[Hop] = Counter()
-    for name, message in messages:
+    hops: dict[Hop, Fraction] = {}
+    for name, message, times in messages:
         if message.kind == "collective-permute":
-            hops[name, message.dtype, message.pairs] += message.elements
-    return hops
+            key = (name, message.dtype, message.pairs)
+            hops[key] = hops.get(key, Fraction()) + message.elements * times
+    return _in_whole(hops)
 
 
 def _compare_hops(wanted: Counter[Hop], found: Counter[Hop]) -> None:

@@ -1,20 +1,22 @@
 """Flows: what a model that is cut up sends by itself, read off its traced step.
 
 The gradient of a device's part of the model is traced over an abstract mesh, and the
-collectives in it are counted, those of a loop as often as it turns.
+collectives in it are counted, those of a loop as often as it turns. Of a pipeline,
+whose stages do other things, they are counted stage by stage.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 from jax.extend import core
+from jax.interpreters.partial_eval import dce_jaxpr
 from jax.sharding import PartitionSpec
 
 from diamond.compiler.compat import abstract_mesh
 from diamond.compiler.exchange.wire import dtype_name
 from diamond.compiler.plan import Flow, Kind, MeshAxis, Message, TensorSpec
-from diamond.compiler.scopes import name_in
+from diamond.compiler.scopes import name_in, turns_in
 from diamond.compiler.shards import shards_of
 from diamond.compiler.task import Task
 from diamond.dsl.vocabulary import Train
@@ -31,11 +33,19 @@ _KINDS: dict[str, Kind] = {
 
 
 class _Sent(NamedTuple):
-    """One collective of the traced step."""
+    """One collective of the traced step.
+
+    Attributes:
+        name: Its flow.
+        axis: The mesh axis that it crosses.
+        message: What a device puts in.
+        times: How often all devices do it; or each stage, where these differ.
+    """
 
     name: str
     axis: str
     message: Message
+    times: tuple[int, ...]
 
 
 def flows_of(
@@ -70,7 +80,9 @@ def flows_of(
         step, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False
     )
     traced = jax.make_jaxpr(mapped)(kept, share)
-    return _grouped(axes, list(_sent(traced.jaxpr, "", 1)))
+    # What nobody uses is traced, too, and XLA leaves it out.
+    used, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
+    return _grouped(axes, list(_sent(used, "", 1)))
 
 
 def _grouped(axes: Sequence[MeshAxis], sent: list[_Sent]) -> tuple[Flow, ...]:
@@ -81,13 +93,31 @@ def _grouped(axes: Sequence[MeshAxis], sent: list[_Sent]) -> tuple[Flow, ...]:
         if each.axis == axis.name
     )
     return tuple(
-        Flow(
-            name,
-            axis,
-            tuple(s.message for s in sent if (s.axis, s.name) == (axis, name)),
-        )
+        flow
         for axis, name in keys
+        for flow in _flows(
+            name, axis, [s for s in sent if (s.axis, s.name) == (axis, name)]
+        )
     )
+
+
+def _flows(name: str, axis: str, sent: list[_Sent]) -> Iterator[Flow]:
+    """Yields what all devices send, and what some stages do, alike ones together."""
+    num = max(len(each.times) for each in sent)
+    everyone = _messages(each for each in sent if len(each.times) == 1)
+    if everyone:
+        yield Flow(name, axis, everyone)
+    by_stage: dict[tuple[Message, ...], list[int]] = {}
+    for stage in range(num if num > 1 else 0):
+        some = (each for each in sent if len(each.times) > 1)
+        by_stage.setdefault(_messages(some, stage), []).append(stage)
+    for messages, stages in by_stage.items():
+        if messages:
+            yield Flow(name, axis, messages, tuple(stages))
+
+
+def _messages(sent: Iterable[_Sent], stage: int = 0) -> tuple[Message, ...]:
+    return tuple(each.message for each in sent for _ in range(each.times[stage]))
 
 
 def _sent(jaxpr: core.Jaxpr, scope: str, times: int) -> Iterator[_Sent]:
@@ -111,7 +141,12 @@ def _collective(equation: Any, kind: Kind, scope: str, times: int) -> Iterator[_
     for operand in equation.invars:
         aval = operand.aval
         message = Message(kind, dtype_name(aval.dtype), int(aval.size), pairs=pairs)
-        yield from [_Sent(name, axes[0], message)] * times
+        yield _Sent(name, axes[0], message, _times(scope, times))
+
+
+def _times(scope: str, times: int) -> tuple[int, ...]:
+    """Returns how often a collective is done, by stages where it is in a branch."""
+    return tuple(int(times * part) for part in turns_in(scope)) or (times,)
 
 
 def _inside(equation: Any) -> Iterator[core.Jaxpr]:

@@ -1,17 +1,19 @@
 """Reading collectives out of compiled HLO text.
 
 What is not understood is never passed over: a collective of a kind that no plan has,
-one whose groups are not those of whole mesh axes, or one in a branch or in a loop of
-unknown length, comes out with a mark that makes the certificate fail.
+one whose groups are not those of whole mesh axes, or one in a loop of unknown length or
+in a branch of which its name does not say who takes it, comes out with a mark that
+makes the certificate fail.
 """
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from diamond.compiler.plan import Message, Pairs
-from diamond.compiler.scopes import name_in
+from diamond.compiler.scopes import name_in, turns_in
 
 _KINDS = (
     "all-reduce|all-gather|ragged-all-to-all|all-to-all|reduce-scatter"
@@ -26,10 +28,21 @@ _NAMED = re.compile(r"replica_groups=mesh\[[^\]]*\]\s*\{([^}]*)\}")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
 _CALLED = re.compile(r"(\w+)=\{?(%[\w.\-]+(?:, ?%[\w.\-]+)*)\}?")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"([0-9]+)"')
-_REPEATS = {"body", "condition", "branch_computations", "true_computation"}
-_REPEATS |= {"false_computation"}
+_BRANCHES = {"branch_computations", "true_computation", "false_computation"}
+_REPEATS = {"body", "condition"}
 
 Groups = frozenset[frozenset[int]]
+
+
+class _Call(NamedTuple):
+    """A call of a computation: by which, how often, and whether as a branch."""
+
+    caller: str
+    turns: int | None
+    is_branch: bool
+
+
+Callers = dict[str, list[_Call]]
 
 
 class Collective(NamedTuple):
@@ -42,7 +55,10 @@ class Collective(NamedTuple):
         messages: What one device puts in: one message an element type; of a permute
             with the pairs, as places along the axes that it crosses.
         line: The line of HLO.
-        times: How often it happens in one run of the module.
+        times: How often it happens in one run of the module, or is come by where it
+            stands in a branch.
+        turns: At which part of these times each stage of a pipeline does it, where it
+            stands in a branch.
     """
 
     exchange: str | None
@@ -50,6 +66,7 @@ class Collective(NamedTuple):
     messages: tuple[Message, ...]
     line: str
     times: int = 1
+    turns: tuple[Fraction, ...] = ()
 
 
 def collectives_of(text: str, axes: dict[str, int]) -> tuple[Collective, ...]:
@@ -61,14 +78,24 @@ def collectives_of(text: str, axes: dict[str, int]) -> tuple[Collective, ...]:
     """
     found: list[Collective] = []
     computations = _computations(text)
-    times = _times(computations)
+    callers = _callers(computations)
     for name, lines in computations.items():
         inside = [each for line in lines if (each := _read(line, axes)) is not None]
-        num = times[name]
-        if num is None:
-            inside = [_marked(each, "a loop over") for each in inside]
-        found += [each._replace(times=num or 1) for each in inside if each.axes]
+        times, is_branch = _runs(name, callers), _is_branch(name, callers)
+        inside = [_placed(each, times, is_branch) for each in inside]
+        found += [each for each in inside if each.axes]
     return tuple(found)
+
+
+def _placed(collective: Collective, times: int | None, is_branch: bool) -> Collective:
+    """Says how often a collective is done, or marks it where nobody knows."""
+    if times is None:
+        return _marked(collective, "a loop over")
+    if not is_branch:
+        return collective._replace(times=times)
+    turns = turns_in(collective.line)
+    placed = collective._replace(times=times, turns=turns)
+    return placed if turns else _marked(placed, "a branch over")
 
 
 def _marked(collective: Collective, mark: str) -> Collective:
@@ -87,31 +114,41 @@ def _computations(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _times(computations: dict[str, list[str]]) -> dict[str, int | None]:
-    """Returns how often each computation runs; None where nobody can say.
-
-    Nobody can in a branch, or in a loop whose number of turns XLA does not know.
-    """
-    callers: dict[str, list[tuple[str, int | None]]] = {}
+def _callers(computations: dict[str, list[str]]) -> Callers:
+    """Returns where each computation is called."""
+    callers: Callers = {}
     for name, lines in computations.items():
         for line in lines:
             for how, called in _CALLED.findall(line):
+                call = _Call(name, _turns(how, line), how in _BRANCHES)
                 for inner in re.findall(r"%([\w.\-]+)", called):
-                    callers.setdefault(inner, []).append((name, _turns(how, line)))
-    return {name: _runs(name, callers) for name in computations}
+                    callers.setdefault(inner, []).append(call)
+    return callers
 
 
-def _runs(name: str, callers: dict[str, list[tuple[str, int | None]]]) -> int | None:
-    """Adds up how often a computation is called; one that nobody calls runs once."""
+def _runs(name: str, callers: Callers) -> int | None:
+    """Adds up how often a computation is called, or its branch is come by.
+
+    One that nobody calls runs once. None in a loop whose number of turns XLA does not
+    know.
+    """
     if name not in callers:
         return 1
     total = 0
-    for caller, turns in callers[name]:
-        outside = _runs(caller, callers)
-        if turns is None or outside is None:
+    for call in callers[name]:
+        outside = _runs(call.caller, callers)
+        if call.turns is None or outside is None:
             return None
-        total += turns * outside
+        total += call.turns * outside
     return total
+
+
+def _is_branch(name: str, callers: Callers) -> bool:
+    """Whether a computation is a branch, or called in one."""
+    return any(
+        call.is_branch or _is_branch(call.caller, callers)
+        for call in callers.get(name, ())
+    )
 
 
 def _turns(how: str, line: str) -> int | None:

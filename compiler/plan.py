@@ -12,8 +12,9 @@ a device needs and the equations. It prints to stable text and reads back
     message    = one collective of a device: kind, element type, elements
 """
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -273,11 +274,19 @@ class Flow:
         name: `axis.strategy`; the compiled collectives carry it.
         axis: The mesh axis.
         messages: The collectives of one step, on one device.
+        stages: The stages of a pipeline whose devices send them; empty where all do.
     """
 
     name: str
     axis: str
     messages: tuple[Message, ...]
+    stages: tuple[int, ...] = ()
+
+    @property
+    def at(self) -> str:
+        """Says at which stages, where not at all."""
+        places = ", ".join(map(str, self.stages))
+        return f" at stage {places}" if places else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +409,7 @@ class Plan:
     def _sent(self) -> list[tuple[MeshAxis, Message, float]]:
         flowing = [
             (self.axis(flow.axis), message, 1.0)
-            for flow in self.flows
+            for flow in busiest(self.flows)
             for message in flow.messages
         ]
         return flowing + [
@@ -408,6 +417,25 @@ class Plan:
             for each in self.exchanges
             for message, often in each.sent_on_average(self.steps)
         ]
+
+
+def busiest(flows: Sequence[Flow]) -> tuple[Flow, ...]:
+    """Returns the flows of the devices of a pipeline that send most, axis by axis."""
+
+    def sent(axis: str, stage: int) -> int:
+        return sum(
+            message.operand_bytes
+            for flow in flows
+            if flow.axis == axis and stage in flow.stages
+            for message in flow.messages
+        )
+
+    stages = sorted({stage for flow in flows for stage in flow.stages})
+    axes = {flow.axis for flow in flows if flow.stages}
+    most = {axis: max(stages, key=functools.partial(sent, axis)) for axis in axes}
+    return tuple(
+        flow for flow in flows if not flow.stages or most[flow.axis] in flow.stages
+    )
 
 
 def local_tensor(tensor: TensorSpec, sizes: Mapping[str, int]) -> TensorSpec:

@@ -68,15 +68,19 @@ def shards_of(
     sequence = _sequence_of(axes)
     parts = (zero.size if zero else 1) * (sequence.size if sequence else 1)
     if pipe is not None:
-        stages = Pipeline(pipe.name, table_on(pipe, axes), SCOPE + scope_of(pipe))
-        plain = pipelined(stages, stack_for(pipe, task), 1 / parts)
+        stages = Pipeline(pipe.name, table_on(pipe), SCOPE + scope_of(pipe))
+        stack = stack_for(pipe, task, _spread_of(axes))
+        plain = pipelined(stages, stack, 1 / parts)
     else:
         scaled = _scaled(loss_of(axes, task), parts)
         if zero is not None and zero.stage == 3:
             plain = _gathering(scaled, zero, remat)
         else:
             plain = _plain(scaled)
-    step = _reduced(plain, zero, microbatches)
+    if zero is not None and zero.stage == 3 and pipe is not None:
+        step = _gathered_once(plain, zero, microbatches)
+    else:
+        step = _reduced(plain, zero, microbatches)
     step = _then(step, sequence.sum) if sequence else step
     if zero is None or zero.stage == 3:
         return Shards(_same, _same, _seen(step))
@@ -98,6 +102,16 @@ def _reduced(plain: Step, zero: Zero | None, microbatches: int) -> Step:
     return _then(accumulated(plain, microbatches), zero.reduce)
 
 
+def _gathered_once(plain: Step, zero: Zero, microbatches: int) -> Step:
+    """Stage 3 around a pipeline: gathers before its ticks, and scatters after them."""
+    whole = accumulated(plain, microbatches)
+
+    def step(owned: Params, batch: Batch) -> tuple[jax.Array, Params]:
+        return whole(_over_leaves(zero.gather, owned), batch)
+
+    return _then(step, zero.reduce)
+
+
 def scope_of(axis: MeshAxis) -> str:
     """Names what a strategy sends: `axis.strategy`."""
     return f"{axis.name}.{word_of(axis.strategy)}"
@@ -109,7 +123,7 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
     Raises:
         ValueError: If an axis cuts layers or tokens and the task cannot say how.
     """
-    spread = Spread(_tensor_of(axes), _sequence_of(axes))
+    spread = _spread_of(axes)
     if spread == WHOLE:
         return task.loss
     if task.spread is None:
@@ -121,6 +135,10 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
             "model of the language"
         )
     return task.spread(spread)
+
+
+def _spread_of(axes: Sequence[MeshAxis]) -> Spread:
+    return Spread(_tensor_of(axes), _sequence_of(axes))
 
 
 def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:

@@ -32,8 +32,9 @@ class Task(NamedTuple):
             `("embed", "mlp")`; None where no names are known.
         spread: The groups that cut layers up -> the loss of one device's part of the
             parameters; None where the model cannot be cut so.
-        stack: The model as stages of a pipeline, whose blocks then are stacked in the
-            parameters; None where it is not made for one.
+        stack: The groups that cut layers up -> one device's part of the model as stages
+            of a pipeline, whose blocks then are stacked in the parameters; None where
+            it is not made for one.
     """
 
     init: Callable[[jax.Array], Params]
@@ -45,4 +46,4 @@ class Task(NamedTuple):
     module: Callable[[Params], Any] | None = None
     spread: Callable[[Spread], Callable[[Params, Batch], jax.Array]] | None = None
     optimizer_text: str | None = None
-    stack: Stack | None = None
+    stack: Callable[[Spread], Stack] | None = None

@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 
 from diamond.compiler.parallelism.spread import WHOLE, Spread
-from diamond.compiler.parallelism.stack import order_of
+from diamond.compiler.parallelism.stack import Stack, order_of
 from diamond.compiler.task import Batch, Params, Task
 from diamond.dsl.vocabulary.parallelism import Pipeline
 from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
@@ -92,9 +92,12 @@ def _of_language(
     if order:
         assert isinstance(scheme.model, Transformer)
         whole = with_stacked_blocks(whole, order)
-        stack = stack_of(
-            scheme.model, model.outputs, _values(train.loss), scheme.train.remat
-        )
+        term = scheme.model
+
+        def stack(spread: Spread) -> Stack:
+            values = _values_of_part(train.loss, model.outputs, spread)
+            return stack_of(term, model.outputs, values, train.remat, spread)
+
         return _task(train, whole, None, optimizer)._replace(stack=stack)
     task = _task(train, whole, None, optimizer)
     return task._replace(spread=_spread(train, model))
@@ -228,6 +231,20 @@ def _values(term: Loss) -> Callable[[jax.Array, jax.Array], jax.Array]:
     return mean_squared_error if is_square else cross_entropy
 
 
+def _values_of_part(
+    term: Loss, outputs: int, spread: Spread
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Returns the losses by one device's part of the model, which may lack outputs."""
+    if isinstance(term, MeanSquaredError):
+        return mean_squared_error
+
+    def values(logits: jax.Array, targets: jax.Array) -> jax.Array:
+        is_cut = logits.shape[-1] != outputs
+        return cross_entropy(logits, targets, spread.tensor if is_cut else None)
+
+    return values
+
+
 def _custom(
     model: Functional, user_loss: UserLoss, optimizer: optax.GradientTransformation
 ) -> Task:
@@ -301,14 +318,10 @@ def _spread(
 
     def loss_in(spread: Spread) -> Callable[[Params, Batch], jax.Array]:
         part = functional(model.pieces(spread))
+        values = _values_of_part(train.loss, model.outputs, spread)
 
         def loss(params: Params, batch: Batch) -> jax.Array:
-            outputs, targets = part.apply(params, batch["x"]), batch["y"]
-            if isinstance(train.loss, MeanSquaredError):
-                return jnp.mean(mean_squared_error(outputs, targets))
-            is_cut = outputs.shape[-1] != model.outputs
-            group = spread.tensor if is_cut else None
-            return jnp.mean(cross_entropy(outputs, targets, group))
+            return jnp.mean(values(part.apply(params, batch["x"]), batch["y"]))
 
         if train.precision == "fp64":
             return lambda params, batch: loss(params, _wide(batch))

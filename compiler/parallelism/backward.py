@@ -137,9 +137,9 @@ def _number(jaxpr: core.Jaxpr) -> Callable[[Any], int]:
 def _evaluate(equations: Iterable[Any], env: dict[Any, Any]) -> None:
     for equation in equations:
         params = equation.primitive.get_bind_params(equation.params)
-        made = equation.primitive.bind(
-            *(_value(atom, env) for atom in equation.invars), **params
-        )
+        values = [_value(atom, env) for atom in equation.invars]
+        with jax.named_scope(str(equation.source_info.name_stack)):
+            made = equation.primitive.bind(*values, **params)
         several = equation.primitive.multiple_results
         env.update(zip(equation.outvars, made if several else [made], strict=True))
 

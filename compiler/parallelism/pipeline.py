@@ -21,6 +21,10 @@ the others skip that. But all devices run one program, so each keeps a copy of t
 parameters and of the batch. Their gradients are zero where they are not used, and are
 summed over the axis.
 
+Blocks and ends may be cut up over other axes: all devices of a stage do the same at
+the same tick, so they may talk inside of it. `zero` of stage 3 gathers the parameters
+of a stage once a step, and not at each tick.
+
 Bill: with V values of activations in a microbatch, a device sends V to each neighbour
 at each tick, whether it has something to say or not, but for the ticks before the first
 gradient, when nothing goes back, and those after the last activation, when nothing goes
@@ -109,7 +113,7 @@ def _tick(
     pipeline: Pipeline, stage: Stage, span: Span
 ) -> Callable[[Carry, Row], tuple[Carry, None]]:
     """Returns what a tick does: work by this stage's row, then messages."""
-    branches = stage.work(span.kinds)
+    branches = stage.work(span)
 
     def run(carry: Carry, rows: Any) -> tuple[Carry, None]:
         mine = jax.lax.axis_index(pipeline.axis)

@@ -1,11 +1,15 @@
 """Spans: a table of rows cut into loops of ticks that are alike."""
 
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diamond.compiler.parallelism.schedules.slots import NOWHERE, Row, Rows
+
+Places = NDArray[Any]
 
 
 class Span(NamedTuple):
@@ -22,6 +26,22 @@ class Span(NamedTuple):
     kinds: tuple[int, ...]
     forward: bool
     backward: bool
+
+    @property
+    def ticks(self) -> int:
+        """Number of ticks."""
+        return len(np.asarray(self.rows.kind))
+
+    def taken(self, kind: int, at: Callable[[Places], Places]) -> list[int]:
+        """Counts for each stage the ticks of one kind of work, at some places.
+
+        Args:
+            kind: The kind, as an index into `slots.KINDS`; one of `kinds`.
+            at: The chunks' places, `int32[ticks, stages]` -> which are meant.
+        """
+        kinds, places = np.asarray(self.rows.kind), np.asarray(self.rows.place)
+        is_meant = (kinds == self.kinds.index(kind)) & at(places)
+        return [int(num) for num in is_meant.sum(axis=0)]
 
 
 def spans_of(rows: Rows) -> list[Span]:

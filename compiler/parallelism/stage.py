@@ -1,14 +1,17 @@
 """What one stage of a pipeline does at one tick; nothing here crosses the axis."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from diamond.compiler.parallelism.backward import Finish, Halves
+from diamond.compiler.parallelism.branches import Branch
 from diamond.compiler.parallelism.schedules.slots import Row, Rows
 from diamond.compiler.parallelism.schedules.table import Table
+from diamond.compiler.parallelism.spans import Span
 from diamond.compiler.parallelism.stack import Stack
 
 
@@ -85,41 +88,49 @@ class Stage(NamedTuple):
         )
         return Carry(Sums(jnp.zeros((), loss.dtype), *zeros), buffers)
 
-    def work(self, kinds: Sequence[int]) -> list[Worker]:
-        """Returns what to do for some kinds of work, as indices into `KINDS`."""
+    def work(self, span: Span) -> list[Worker]:
+        """Returns what to do for each kind of work in some ticks."""
         workers = (self._wait, self._forward, self._backward, self._weights)
-        return [workers[kind] for kind in kinds]
+        branches = [Branch(span, kind, self._end) for kind in span.kinds]
+        return [
+            branch.anywhere(functools.partial(workers[branch.kind], branch))
+            for branch in branches
+        ]
 
-    def _wait(self, carry: Carry, row: Row) -> tuple[Carry, Sent]:
+    def _wait(self, branch: Branch, carry: Carry, row: Row) -> tuple[Carry, Sent]:
         return carry, self._nothing()
 
-    def _forward(self, carry: Carry, row: Row) -> tuple[Carry, Sent]:
+    def _forward(self, branch: Branch, carry: Carry, row: Row) -> tuple[Carry, Sent]:
         """Computes a chunk; the last one's output is of use in its backward alone."""
 
         def compute() -> jax.Array:
-            return self.chunk(self._mine(row), self._input(carry, row))
+            return self.chunk(self._mine(row), self._input(branch, carry, row))
 
         nothing = self._nothing()
-        made = jax.lax.cond(self._is_last(row), lambda: nothing.forward, compute)
+        made = jax.lax.cond(
+            row.place == self._end,
+            lambda: nothing.forward,
+            branch.before_last(compute),
+        )
         return carry, nothing._replace(forward=made)
 
-    def _backward(self, carry: Carry, row: Row) -> tuple[Carry, Sent]:
-        x, mine = self._input(carry, row), self._mine(row)
+    def _backward(self, branch: Branch, carry: Carry, row: Row) -> tuple[Carry, Sent]:
+        x, mine = self._input(branch, carry, row), self._mine(row)
         if self.halves is not None:
-            return self._by_input(carry, row, self.halves.run(mine, x))
+            return self._by_input(branch, carry, row, self.halves.run(mine, x))
         y, pull = jax.vjp(self.chunk, mine, x)
-        sums, back = self._judged(carry, row, y)
+        sums, back = self._judged(branch, carry, row, y)
         blocks, back = pull(back)
         sums = self._added(sums, row, blocks)
-        sums = self._entered(sums, row, back)
+        sums = self._entered(branch, sums, row, back)
         return carry._replace(sums=sums), self._nothing()._replace(backward=back)
 
     def _by_input(
-        self, carry: Carry, row: Row, ran: tuple[jax.Array, Finish]
+        self, branch: Branch, carry: Carry, row: Row, ran: tuple[jax.Array, Finish]
     ) -> tuple[Carry, Sent]:
         """Of the backward what the stage before waits for."""
         y, finish = ran
-        sums, back = self._judged(carry, row, y)
+        sums, back = self._judged(branch, carry, row, y)
         back, kept = finish(back)
         buffers = carry.buffers._replace(
             kept=[
@@ -127,17 +138,19 @@ class Stage(NamedTuple):
                 for buffer, each in zip(carry.buffers.kept, kept, strict=True)
             ]
         )
-        sums = self._entered(sums, row, back)
+        sums = self._entered(branch, sums, row, back)
         return Carry(sums, buffers), self._nothing()._replace(backward=back)
 
-    def _weights(self, carry: Carry, row: Row) -> tuple[Carry, Sent]:
+    def _weights(self, branch: Branch, carry: Carry, row: Row) -> tuple[Carry, Sent]:
         kept = [_read(buffer, row.kept) for buffer in carry.buffers.kept]
         assert self.halves is not None
         blocks = self.halves.weights(self._mine(row), kept)
         sums = self._added(carry.sums, row, blocks)
         return carry._replace(sums=sums), self._nothing()
 
-    def _judged(self, carry: Carry, row: Row, y: jax.Array) -> tuple[Sums, jax.Array]:
+    def _judged(
+        self, branch: Branch, carry: Carry, row: Row, y: jax.Array
+    ) -> tuple[Sums, jax.Array]:
         """Returns the gradient by a chunk's output: the loss's, or what came back."""
         sums, part = carry.sums, self._part(row.microbatch)
 
@@ -153,9 +166,10 @@ class Stage(NamedTuple):
         def take() -> tuple[Sums, jax.Array]:
             return sums, _read(carry.buffers.gradients, row.gradient)
 
-        return jax.lax.cond(self._is_last(row), judge, take)  # type: ignore[no-any-return]
+        is_last = row.place == self._end
+        return jax.lax.cond(is_last, branch.last(judge), take)  # type: ignore[no-any-return]
 
-    def _entered(self, sums: Sums, row: Row, back: jax.Array) -> Sums:
+    def _entered(self, branch: Branch, sums: Sums, row: Row, back: jax.Array) -> Sums:
         """Adds the gradient of what makes the first block's input."""
         part = self._part(row.microbatch)
 
@@ -163,7 +177,8 @@ class Stage(NamedTuple):
             _, pull = jax.vjp(lambda p: self.stack.enter(p, part), self.ends)
             return sums._replace(ends=jax.tree.map(jnp.add, sums.ends, *pull(back)))
 
-        return jax.lax.cond(row.place == 0, enter, lambda: sums)  # type: ignore[no-any-return]
+        is_first = row.place == 0
+        return jax.lax.cond(is_first, branch.first(enter), lambda: sums)  # type: ignore[no-any-return]
 
     def _added(self, sums: Sums, row: Row, blocks: Any) -> Sums:
         """Adds the gradient of a chunk at its place."""
@@ -175,14 +190,15 @@ class Stage(NamedTuple):
 
         return sums._replace(blocks=jax.tree.map(add, sums.blocks, blocks))
 
-    def _input(self, carry: Carry, row: Row) -> jax.Array:
+    def _input(self, branch: Branch, carry: Carry, row: Row) -> jax.Array:
         def enter() -> jax.Array:
             return self.stack.enter(self.ends, self._part(row.microbatch))
 
         def read() -> jax.Array:
             return _read(carry.buffers.inputs, row.input)
 
-        return jax.lax.cond(row.place == 0, enter, read)  # type: ignore[no-any-return]
+        is_first = row.place == 0
+        return jax.lax.cond(is_first, branch.first(enter), read)  # type: ignore[no-any-return]
 
     def chunk(self, blocks: Any, x: jax.Array) -> jax.Array:
         """Computes some blocks, one after another."""
@@ -218,8 +234,10 @@ class Stage(NamedTuple):
         zeros = jnp.zeros(like.shape, like.dtype)
         return Sent(zeros, zeros)
 
-    def _is_last(self, row: Row) -> bool:
-        return row.place == self.table.stages * self.table.chunks - 1
+    @property
+    def _end(self) -> int:
+        """Place of the last chunk."""
+        return self.table.stages * self.table.chunks - 1
 
 
 def _empty(slots: int, like: Any) -> jax.Array:

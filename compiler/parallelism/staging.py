@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from diamond.compiler.parallelism.schedules.table import Table
 from diamond.compiler.parallelism.schedules.tables import table_of
+from diamond.compiler.parallelism.spread import Spread
 from diamond.compiler.parallelism.stack import Stack
 from diamond.compiler.plan import MeshAxis
 from diamond.compiler.task import Task
 from diamond.dsl import vocabulary as words
-from diamond.dsl.vocabulary.tables import word_of
 
 
 def pipeline_axis(axes: Sequence[MeshAxis]) -> MeshAxis | None:
@@ -25,27 +25,13 @@ def microbatches_of(axes: Sequence[MeshAxis]) -> int:
     return _term(axis).microbatches if axis else 1
 
 
-def table_on(axis: MeshAxis, axes: Sequence[MeshAxis]) -> Table:
-    """Returns the schedule of a pipeline.
-
-    Raises:
-        ValueError: If another axis of the mesh would send inside of its ticks.
-    """
-    for other in axes:
-        term = other.strategy
-        gathers = isinstance(term, words.Zero) and term.stage == 3
-        if other.size > 1 and (
-            gathers or isinstance(term, words.Tensor | words.Sequence)
-        ):
-            raise ValueError(
-                f"`{word_of(term)} over {other.name}` sends inside the ticks of "
-                f"`pipeline over {axis.name}`: use `zero(stage = 2)`"
-            )
+def table_on(axis: MeshAxis) -> Table:
+    """Returns the schedule of a pipeline."""
     return table_of(_term(axis), axis.size)
 
 
-def stack_for(axis: MeshAxis, task: Task) -> Stack:
-    """Returns the task's model in parts.
+def stack_for(axis: MeshAxis, task: Task, spread: Spread) -> Stack:
+    """Returns one device's part of the task's model, in the parts of a pipeline.
 
     Raises:
         ValueError: If the task has none.
@@ -56,7 +42,7 @@ def stack_for(axis: MeshAxis, task: Task) -> Stack:
             "and this model or loss is the caller's own: use `zero`, or a model and a "
             "loss of the language"
         )
-    return task.stack
+    return task.stack(spread)
 
 
 def _term(axis: MeshAxis) -> words.Pipeline:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.parallelism.remat import recomputed
+from diamond.compiler.parallelism.spread import Spread
 from diamond.compiler.parallelism.stack import BLOCKS, LAYERS, Stack
 from diamond.compiler.task import Batch, Params
 from diamond.dsl.vocabulary.training import Transformer
@@ -35,7 +36,9 @@ def with_stacked_blocks(model: Functional, order: Sequence[int]) -> Functional:
     )
 
 
-def stack_of(term: Transformer, vocab: int, values: Values, remat: str) -> Stack:
+def stack_of(
+    term: Transformer, vocab: int, values: Values, remat: str, spread: Spread
+) -> Stack:
     """Returns a transformer and its loss in the parts that a pipeline takes.
 
     Args:
@@ -43,9 +46,10 @@ def stack_of(term: Transformer, vocab: int, values: Values, remat: str) -> Stack
         vocab: Tokens of the vocabulary.
         values: (logits, targets) -> one loss an example.
         remat: What is computed again inside the gradient of a block.
+        spread: The groups that cut blocks and ends up.
     """
-    ends = functional(lambda rngs: Ends(term, vocab))
-    block = functional(lambda rngs: Block(term))
+    ends = functional(lambda rngs: Ends(term, vocab, spread))
+    block = functional(lambda rngs: Block(term, spread))
 
     def leave(params: Params, x: jax.Array, batch: Batch) -> jax.Array:
         return jnp.mean(values(ends.merge(params).leave(x), batch["y"]))
