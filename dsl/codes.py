@@ -531,7 +531,7 @@ CODES = (
     Code(
         "D105",
         "no companion of a pipeline",
-        "Stages of a pipeline work by turns, and what a device would have to send, or "
-        "forget, inside a turn does not go with that.",
+        "Stages of a pipeline work by turns, and messages from device to device, or "
+        "what a schedule keeps from turn to turn, may not go with that.",
     ),
 )

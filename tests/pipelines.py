@@ -9,7 +9,14 @@ from diamond.compiler.build import build
 from diamond.compiler.program import Program
 from diamond.compiler.task import Task
 from diamond.dsl.legality.rules import legality
-from diamond.dsl.vocabulary import Pipeline, Scheme, Transformer, Zero
+from diamond.dsl.vocabulary import (
+    Pipeline,
+    Scheme,
+    Sequence,
+    Tensor,
+    Transformer,
+    Zero,
+)
 from diamond.runtime.tasks import make_task
 from tests import products
 from tests.shards import TOKENS, Tokens, cut_scheme
@@ -75,7 +82,12 @@ def _drawn(draw: random.Random) -> Scheme:
         "compression": draw.choice(products.CODECS),
     }
     outer: list[tuple[str, int, Any]] = [("site", 2, exchange)]
-    if draw.random() < 0.3:
-        outer.append(("host", 2, Zero(draw.choice((1, 2)))))
+    beside: list[tuple[str, int, Any]] = [
+        ("host", 2, Zero(draw.choice((1, 2, 3)))),
+        ("lane", 2, Sequence("all_to_all")),
+        ("chip", 2, Tensor()),
+    ]
+    if draw.random() < 0.7:
+        outer.append(draw.choice(beside))
     term = dataclasses.replace(draw.choice(list(TERMS.values())), microbatches=2)
     return piped(term, 2, *outer, accumulate=draw.choice((1, 1, 2)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.legality.training import splits_batch
-from diamond.dsl.vocabulary.parallelism import Pipeline, Sequence, Tensor, Zero
+from diamond.dsl.vocabulary.parallelism import Pipeline
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Transformer
@@ -111,12 +111,19 @@ def microbatches_divide(scheme: Scheme) -> Iterator[Finding]:
 
 def companions(scheme: Scheme) -> Iterator[Finding]:
     """What else is asked for has been made to work inside stages."""
+    sizes = {axis.name: axis.size for axis in scheme.mesh}
     for axis, term in _laid(scheme):
         for each in scheme.parallelism:
-            reason = _why_not_beside(each.strategy)
-            if reason:
-                word = word_of(each.strategy)
-                yield _apart(axis, ("parallelism", each.axis), f"`{word}`", *reason)
+            is_ring = getattr(each.strategy, "method", "") == "ring"
+            if is_ring and sizes.get(each.axis, 1) > 1:
+                yield _apart(
+                    axis,
+                    ("parallelism", each.axis),
+                    "`sequence(method = ring)`",
+                    "stages work by turns, and to pass something on from device to "
+                    "device waits for the devices of all stages",
+                    "`method = all_to_all`",
+                )
         if term.schedule == "zero_bubble" and scheme.train.remat != "none":
             yield _apart(
                 axis,
@@ -126,27 +133,6 @@ def companions(scheme: Scheme) -> Iterator[Finding]:
                 "it has the gradient by its weights",
                 "`remat = none`, or `schedule = one_f_one_b`",
             )
-
-
-def _why_not_beside(strategy: object) -> tuple[str, str] | None:
-    """Says why a strategy does not go with a pipeline, and what does."""
-    if isinstance(strategy, Tensor):
-        return (
-            "stages work by turns, and layers in parts send inside a turn",
-            "`zero(stage = 1)` or replicas in place of `tensor`",
-        )
-    if isinstance(strategy, Sequence):
-        return (
-            "stages work by turns, and attention over spread tokens sends inside a "
-            "turn",
-            "`zero(stage = 1)` or replicas in place of `sequence`",
-        )
-    if isinstance(strategy, Zero) and strategy.stage == 3:
-        return (
-            "stages work by turns, and stage 3 gathers parameters inside a turn",
-            "`zero(stage = 2)`",
-        )
-    return None
 
 
 def _apart(axis: Axis, path: Path, what: str, reason: str, way_out: str) -> Finding:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diamond.compiler.parallelism.backward import halves_of
+from diamond.compiler.parallelism.spread import WHOLE
 from tests.pipelines import TERMS, piped, piped_task
 
 SHAPE = (2, 8, 8)
@@ -13,7 +14,7 @@ SHAPE = (2, 8, 8)
 def _block():
     task = piped_task(piped(TERMS["zero_bubble"], 2, precision="fp32"))
     params = task.init(jax.random.key(0))
-    return task.stack.block, jax.tree.map(lambda leaf: leaf[0], params["blocks"])
+    return task.stack(WHOLE).block, jax.tree.map(lambda leaf: leaf[0], params["blocks"])
 
 
 def _products(jaxpr) -> int:

@@ -6,7 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from diamond.dsl.vocabulary import Int8, Local, Nesterov, Scheme, Zero
+from diamond.dsl.vocabulary import (
+    Int8,
+    Local,
+    Nesterov,
+    Scheme,
+    Sequence,
+    Tensor,
+    Zero,
+)
 from diamond.runtime.engines.reference import ReferenceEngine
 from tests.pipelines import (
     MODEL,
@@ -70,6 +78,42 @@ def test_two_stages_of_two_chunks() -> None:
 def test_shards_and_exchanges_outside(schedule: str) -> None:
     term = dataclasses.replace(TERMS[schedule], microbatches=2)
     _hold(piped(term, 2, ("site", 2, DILOCO), ("host", 2, Zero(2)), model=SMALL))
+
+
+BESIDE = {
+    "tensor": ("chip", 2, Tensor()),
+    "sequence": ("lane", 2, Sequence("all_to_all")),
+    "zero": ("host", 2, Zero(3)),
+}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "beside"),
+    [
+        ("one_f_one_b", ["tensor"]),
+        ("zero_bubble", ["zero", "sequence"]),
+        pytest.param("zero_bubble", ["zero", "tensor"], marks=pytest.mark.slow),
+        pytest.param("gpipe", ["tensor", "sequence"], marks=pytest.mark.slow),
+        pytest.param("one_f_one_b", ["zero", "sequence"], marks=pytest.mark.slow),
+    ],
+)
+def test_stages_that_are_cut_up(schedule: str, beside: list[str]) -> None:
+    term = dataclasses.replace(TERMS[schedule], microbatches=2)
+    _hold(piped(term, 2, *(BESIDE[name] for name in beside), model=SMALL))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beside", [list(BESIDE)[:2], list(BESIDE)[1:]])
+def test_chunks_that_are_cut_up(beside: list[str]) -> None:
+    term = dataclasses.replace(TERMS["interleaved"], microbatches=2)
+    _hold(piped(term, 2, *(BESIDE[name] for name in beside)))
+
+
+@pytest.mark.slow
+def test_all_strategies_inside_an_exchange() -> None:
+    term = dataclasses.replace(TERMS["one_f_one_b"], microbatches=2)
+    outer = [("site", 2, DILOCO), BESIDE["tensor"]]
+    _hold(piped(term, 2, *outer, model=SMALL, accumulate=2, remat="block"))
 
 
 @pytest.mark.slow

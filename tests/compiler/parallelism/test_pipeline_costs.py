@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from diamond.compiler.build import build, plan_of
+from diamond.compiler.explain import explain
 from diamond.compiler.parallelism.schedules.picture import picture
 from diamond.compiler.parallelism.schedules.tables import table_of
-from diamond.compiler.plan import Plan
+from diamond.compiler.plan import Plan, busiest
 from diamond.compiler.plan_text import print_plan, read_plan
 from diamond.dsl.emit import format_term
 from diamond.dsl.vocabulary import Pipeline, Tensor, Transformer, Zero
@@ -138,8 +139,46 @@ def test_a_loss_of_the_caller_is_refused() -> None:
         plan_of(scheme, task, Tokens().example_shapes())
 
 
-@pytest.mark.parametrize("strategy", [Tensor(), Zero(3)])
-def test_what_sends_inside_of_ticks_is_refused(strategy) -> None:
-    scheme = piped(TERMS["gpipe"], 2, ("host", 2, strategy), precision="fp32")
-    with pytest.raises(ValueError, match="sends inside the ticks"):
-        plan_of(scheme, piped_task(scheme), Tokens().example_shapes())
+def _beside(*outer: tuple, schedule: str = "one_f_one_b", stages: int = 2) -> Plan:
+    term = dataclasses.replace(TERMS[schedule], microbatches=2)
+    scheme = piped(term, stages, *outer, precision="fp32")
+    return plan_of(scheme, piped_task(scheme), Tokens().example_shapes())
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "one_f_one_b", "zero_bubble"])
+def test_stages_sum_what_their_layers_in_parts_make(schedule: str) -> None:
+    plan = _beside(("chip", 2, Tensor()), schedule=schedule)
+    first, last = (flow for flow in plan.flows if flow.axis == "chip")
+    assert (first.stages, last.stages) == ((0,), (1,))
+    microbatches, blocks = 2, 2
+    whole = EXAMPLES // microbatches * TOKENS * MODEL.width
+    # A block sums twice forward, and again where it is computed again, twice back; the
+    # first stage also what it looks up, both times that it does.
+    assert [m.elements for m in first.messages] == [whole] * (
+        microbatches * (blocks * 6 + 2)
+    )
+    # The last one computes its chunk only in the backward, and has the head: its
+    # gradient, and the peak, the sum and the picked logit of the cross entropy.
+    numbers = [m.elements for m in last.messages]
+    assert numbers.count(whole) == microbatches * (blocks * 4 + 1)
+    assert numbers.count(whole // MODEL.width) == 3 * microbatches
+    assert len(numbers) == microbatches * (blocks * 4 + 4)
+
+
+def test_stages_between_the_ends_send_alike() -> None:
+    plan = _beside(("chip", 2, Tensor()), stages=4)
+    stages = [flow.stages for flow in plan.flows if flow.axis == "chip"]
+    assert stages == [(0,), (1, 2), (3,)]
+    counted = busiest(plan.flows)
+    assert [flow.stages for flow in counted if flow.axis == "chip"] == [(0,)]
+    sent = sum(m.operand_bytes for m in plan.flows[0].messages)
+    assert plan.wire_bytes()["chip"] == sent  # an all-reduce over two devices
+    assert "chip.tensor at stage 1, 2: cuts" in explain(plan)
+    assert read_plan(print_plan(plan)) == plan
+
+
+def test_stage_3_gathers_once_a_step() -> None:
+    plan, other = (_beside(("host", 2, Zero(stage))) for stage in (3, 1))
+    assert plan.wire_bytes()["host"] == other.wire_bytes()["host"]
+    held, whole = (p.memory[0].bytes for p in (plan, other))
+    assert held * 2 == whole
