@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 FLAG = "--xla_force_host_platform_device_count"
 
 
-def prepare(num_devices: int, *, precision: str = "fp32") -> "list[jax.Device]":
+def prepare(
+    num_devices: int, *, precision: str = "fp32", are_virtual: bool = False
+) -> "list[jax.Device]":
     """Returns `num_devices` devices, having made virtual ones on a CPU.
 
     Must come before anything else uses a device: XLA reads its flags once.
@@ -25,6 +27,8 @@ def prepare(num_devices: int, *, precision: str = "fp32") -> "list[jax.Device]":
     Args:
         num_devices: Devices that the mesh needs.
         precision: `fp64` switches JAX's 64-bit types on.
+        are_virtual: Whether they stand for devices that this machine need not have:
+            virtual ones of its CPU then, even where there are GPUs.
 
     Raises:
         EnvironmentProblem: If there are fewer.
@@ -37,6 +41,8 @@ def prepare(num_devices: int, *, precision: str = "fp32") -> "list[jax.Device]":
     keep_memory()
     import jax
 
+    if are_virtual:
+        jax.config.update("jax_platforms", "cpu")
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)
     try:

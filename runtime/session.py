@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from diamond.compiler.build import build, plan_of, tensors_of
 from diamond.compiler.certify import Certificate, CertificateError
@@ -95,6 +94,7 @@ def open_session(
     *,
     engine: str | None = "mesh",
     num_devices: int | None = None,
+    are_virtual: bool = False,
 ) -> Session:
     """Makes devices ready, opens a scheme's data and makes its task.
 
@@ -104,6 +104,7 @@ def open_session(
         engine: `mesh` needs a device a member; `reference` needs one, and so does
             None, where only the plan is wanted.
         num_devices: What the caller expects the mesh to need, or None.
+        are_virtual: Whether nothing is to run, so that the devices need not be there.
 
     Raises:
         EnvironmentProblem: If there are not enough devices.
@@ -120,7 +121,8 @@ def open_session(
     if num_devices not in (None, members):
         raise EnvironmentProblem(_other_number(scheme, members, num_devices))
     needed = members if engine == "mesh" else 1
-    devices.prepare(needed, precision=scheme.train.precision)
+    precision = scheme.train.precision
+    devices.prepare(needed, precision=precision, are_virtual=are_virtual)
     if scheme.data is None:
         raise SchemeProblem("the scheme has no `data` block, so it cannot be run")
     with _refusals():
@@ -153,13 +155,18 @@ def num_members(scheme: Scheme) -> int:
     return math.prod(axis.size for axis in scheme.mesh)
 
 
-def _other_number(scheme: Scheme, members: int, given: Any) -> str:
+def _other_number(scheme: Scheme, members: int, given: int) -> str:
     axes = ", ".join(f"{axis.name} = {axis.size}" for axis in scheme.mesh)
     mesh = f"the mesh ({axes}) has {members} members" if axes else "there is no mesh"
-    example = scheme.mesh[0].name if scheme.mesh else "AXIS"
+    fitting = [
+        f" --set mesh.{axis.name}={given * axis.size // members}"
+        for axis in scheme.mesh
+        if given * axis.size % members == 0
+    ]
+    example = fitting[0] if fitting else ""
     return (
-        f"--devices {given}, but {mesh}; change the mesh, with --set"
-        f" mesh.{example}=... for example, or leave --devices out"
+        f"--devices {given}, but {mesh}; change the mesh"
+        f"{', with' if example else ''}{example}, or leave --devices out"
     )
 
 

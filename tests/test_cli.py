@@ -236,6 +236,18 @@ def test_the_number_of_devices_is_held_against_the_mesh(call, scheme):
     code, _, err = call("explain", scheme, "--devices", "8")
     assert code == 2
     assert "the mesh (site = 2, host = 2) has 4 members" in err
+    assert "with --set mesh.site=4, or" in err
+
+
+def test_hardware_that_is_not_there_is_planned_for_and_certified(scheme):
+    more = ["--devices", "64", "--set", "mesh.host=32", "--set", "data.batch=64"]
+    command = [sys.executable, "-m", "diamond.runtime.cli", "explain", str(scheme)]
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(
+        [*command, *more], capture_output=True, text=True, check=True, env=env
+    )
+    assert "certified: 2 compiled programs and the plan agree" in done.stdout
+    assert "host.gradients: all-reduce over host of f32[" in done.stdout
 
 
 @pytest.mark.parametrize(

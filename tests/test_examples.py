@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ SOONER = {
 
 # Those that cut one copy up.
 CUT = ("hybrid", "pipeline", "sequence", "tensor", "zero")
+# What needs more devices than tests have, and how many.
+WIDE = {"five_axes": 32}
 
 
 def each_example(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
@@ -53,7 +56,7 @@ def each_example(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
     rows = [
         pytest.param(path, id=path.stem, marks=marks if path.stem in CHOICES else ())
         for path in EXAMPLES
-        if path.stem not in CUT
+        if path.stem not in {*CUT, *WIDE}
     ]
     return pytest.mark.parametrize("path", rows)
 
@@ -71,7 +74,7 @@ def _steps(path: Path) -> int:
 
 
 def test_there_is_an_example_of_each_kind() -> None:
-    assert {path.stem for path in EXAMPLES} == {*AT_LENGTH, *CHOICES, *CUT}
+    assert {path.stem for path in EXAMPLES} == {*AT_LENGTH, *CHOICES, *CUT, *WIDE}
 
 
 @each_example(pytest.mark.slow)
@@ -114,6 +117,24 @@ def test_head_and_readme_say_what_explain_says_of_the_bytes(name, share) -> None
 
 @pytest.mark.parametrize("name", CUT)
 def test_a_copy_that_is_cut_up_is_certified_and_stays_with_the_whole_one(name) -> None:
+    hold(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WIDE)
+def test_a_wide_mesh_is_certified_and_stays_with_the_whole_copy(name) -> None:
+    code = f"from tests.test_examples import hold; hold({name!r})"
+    subprocess.run([sys.executable, "-c", code], env=_devices_for(name), check=True)
+
+
+def _devices_for(name: str) -> dict[str, str]:
+    """Returns an environment with as many devices as an example needs."""
+    flag = f"--xla_force_host_platform_device_count={WIDE.get(name, 8)}"
+    return {**os.environ, "XLA_FLAGS": flag}
+
+
+def hold(name: str) -> None:
+    """Holds an example against its plan, and against the reference engine."""
     with jax.enable_x64(True):
         pair, data = _opened(Path(f"examples/{name}.diamond"), "fp64")
         pair.program.certify()
@@ -144,7 +165,7 @@ def test_embed_trains_both_ways_to_the_same_loss() -> None:
         ("two_sites", "accuracy", lambda value: value > 0.95),
         *(
             pytest.param(name, "loss", (2.5).__gt__, marks=pytest.mark.slow)
-            for name in ("text", *CUT)
+            for name in ("text", *CUT, *WIDE)
         ),
         *(
             pytest.param(name, "accuracy", least.__lt__, marks=pytest.mark.slow)
@@ -160,6 +181,7 @@ def test_examples_reach_what_they_promise(name, metric, reached, tmp_path):
         capture_output=True,
         text=True,
         check=True,
+        env=_devices_for(name),
     )
     assert reached(json.loads(ended.stdout)["metrics"][metric])
     records = [json.loads(line) for line in (out / "metrics.jsonl").open()]

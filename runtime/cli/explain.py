@@ -14,6 +14,7 @@ from diamond.runtime.cli.scheme import load, located
     epilog=options.examples(
         "diamondc explain examples/digits.diamond",
         "diamondc explain examples/two_sites.diamond --certify",
+        "diamondc explain my.diamond --devices 512 --set mesh.host=512",
         "diamondc explain my.diamond --format json",
     )
 )
@@ -23,7 +24,13 @@ from diamond.runtime.cli.scheme import load, located
     is_flag=True,
     help="Compile, and hold the collectives of the compiled program against the plan.",
 )
-@options.devices
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Compile and certify for the N devices of the mesh, which this machine need "
+    "not have: virtual ones stand for them, and nothing runs.",
+)
 @options.overrides
 @options.output_format
 def explain(
@@ -44,11 +51,13 @@ def explain(
     from diamond.compiler.plan_json import plan_to_data
     from diamond.runtime.session import open_session
 
+    certify = certify or devices is not None
     session = open_session(
         scheme,
         Path(file).parent,
         engine="mesh" if certify else None,
         num_devices=devices,
+        are_virtual=devices is not None,
     )
     with located(file, overrides):
         certificate = session.certify() if certify else None
