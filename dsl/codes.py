@@ -528,4 +528,10 @@ CODES = (
         "Stages of a pipeline work by turns, and what a device would have to send, or "
         "forget, inside a turn does not go with that.",
     ),
+    Code(
+        "D120",
+        "a pair that bf16 is not made for",
+        "With `precision = bf16` the loss rounds parameters where it begins; what "
+        "takes the loss apart must do so itself.",
+    ),
 )

@@ -65,7 +65,8 @@ def seen(q: jax.Array, k: jax.Array, v: jax.Array, *, is_causal: bool = False) -
     scores = _scores(q, k, is_causal)
     peak = jnp.max(scores, axis=-1)
     weights = jnp.exp(scores - peak[..., None])
-    mix = jnp.einsum("bhqk,bkhd->bhqd", weights, v, preferred_element_type=peak.dtype)
+    summed = functools.partial(jnp.einsum, preferred_element_type=peak.dtype)
+    mix = summed("bhqk,bkhd->bhqd", weights.astype(v.dtype), v)
     return Sums(peak, jnp.sum(weights, axis=-1), mix)
 
 
@@ -84,9 +85,9 @@ def pulled(
     q, logs, back, drift = asked
     summed = functools.partial(jnp.einsum, preferred_element_type=logs.dtype)
     weights = jnp.exp(_scores(q, k, is_causal) - logs[..., None])
-    by_v = summed("bhqk,bqhd->bkhd", weights, back)
+    by_v = summed("bhqk,bqhd->bkhd", weights.astype(back.dtype), back)
     by_weights = summed("bqhd,bkhd->bhqk", back, v)
-    by_scores = weights * (by_weights - drift[..., None])
+    by_scores = (weights * (by_weights - drift[..., None])).astype(q.dtype)
     by_q = summed("bhqk,bkhd->bqhd", by_scores, k)
     by_k = summed("bhqk,bqhd->bkhd", by_scores, q)
     return by_q, (by_k, by_v)

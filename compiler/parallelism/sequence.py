@@ -36,9 +36,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
+from jax.custom_derivatives import custom_vjp
 from numpy.typing import NDArray
 
 from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.precision import carried
 from diamond.compiler.parallelism.remat import SUMMED
 from diamond.compiler.parallelism.ring import ring_attention
 
@@ -91,10 +93,24 @@ class TokenGroup(NamedTuple):
             return list(jax.lax.psum(list(leaves), self.axis))
 
     def _turned(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
-        with jax.named_scope(self.scope):
-            turned = jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True)
-        kept: jax.Array = checkpoint_name(turned, SUMMED)
+        """Cuts one dim over the devices and joins another; gradients go back."""
+
+        @custom_vjp
+        def turned(x: jax.Array) -> jax.Array:
+            return self._all_to_all(x, cut, joined)
+
+        turned.defvjp(
+            lambda x: (self._all_to_all(x, cut, joined), None),
+            lambda _, back: (self._all_to_all(back, joined, cut),),
+        )
+        kept: jax.Array = checkpoint_name(turned(x), SUMMED)
         return kept
+
+    def _all_to_all(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
+        with jax.named_scope(self.scope):
+            return carried(
+                lambda x: jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True), x
+            )
 
 
 def zigzag(tokens: int, size: int) -> NDArray[np.int64]:

@@ -15,11 +15,12 @@ import numpy as np
 from flax import nnx
 
 from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.precision import product, widened
 from diamond.compiler.parallelism.remat import recomputed
 from diamond.compiler.parallelism.sequence import TokenGroup
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.dsl.vocabulary.training import Transformer
-from diamond.runtime.models.layers import HEAD_STD, NORMS, Dense, weight
+from diamond.runtime.models.layers import HEAD_STD, NORMS, Dense, plus, weight
 
 ROPE_BASE = 10_000.0
 
@@ -67,13 +68,14 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     divides the mix and not the weights, of which there are usually more.
     """
     tokens, size = q.shape[1], q.shape[3]
-    scores = jnp.einsum("bqhd,bkhd->bhqk", q / math.sqrt(size), k)
+    scores = product("bqhd,bkhd->bhqk", q / math.sqrt(size), k)
     causal = np.tril(np.ones((tokens, tokens), bool))
     scores = jnp.where(causal, scores, -jnp.inf)
     peak = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     weights = jnp.exp(scores - peak)
-    mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
-    return mixed / jnp.sum(weights, axis=-1).swapaxes(1, 2)[..., None]
+    mixed = product("bhqk,bkhd->bqhd", weights.astype(v.dtype), v)
+    total = jnp.sum(weights, axis=-1).swapaxes(1, 2)[..., None]
+    return (mixed / total).astype(v.dtype)
 
 
 def rotate(x: jax.Array, sequence: TokenGroup | None = None) -> jax.Array:
@@ -89,12 +91,14 @@ def rotate(x: jax.Array, sequence: TokenGroup | None = None) -> jax.Array:
     tokens = x.shape[1] * (sequence.size if sequence else 1)
     rates = ROPE_BASE ** (-np.arange(0, size, 2) / size)
     angles = (np.arange(tokens)[:, None] * rates)[:, None, :]
-    cos = jnp.asarray(np.cos(angles), x.dtype)
-    sin = jnp.asarray(np.sin(angles), x.dtype)
+    wide = widened(x)
+    cos = jnp.asarray(np.cos(angles), wide.dtype)
+    sin = jnp.asarray(np.sin(angles), wide.dtype)
     if sequence is not None:
         cos, sin = sequence.here(cos), sequence.here(sin)
-    a, b = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    a, b = jnp.split(wide, 2, axis=-1)
+    turned = jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    return turned.astype(x.dtype)
 
 
 class FeedForward(nnx.Module):
@@ -134,12 +138,13 @@ def look_up(table: jax.Array, tokens: jax.Array, group: Group | None) -> jax.Arr
         tokens: Integers `[examples, tokens]`.
         group: Where given, each of its devices has the vectors of some, in order.
     """
+    dtype, table = table.dtype, widened(table)  # gradients of a vector are added up
     if group is None:
-        return table[tokens]
+        return table[tokens].astype(dtype)
     places = tokens.astype(jnp.int32) - group.place * len(table)
     is_here = (places >= 0) & (places < len(table))
     found = table[jnp.where(is_here, places, 0)]
-    return group.leave(jnp.where(is_here[..., None], found, 0))
+    return group.leave(jnp.where(is_here[..., None], found, 0)).astype(dtype)
 
 
 class Block(nnx.Module):
@@ -175,14 +180,20 @@ class Ends(nnx.Module):
         self.norm = NORMS[term.norm](width)
         std = HEAD_STD / math.sqrt(width)
         self.head = Dense(
-            (width,), (vocab,), ("embed", "vocab"), std=std, bias=False, spread=spread
+            (width,),
+            (vocab,),
+            ("embed", "vocab"),
+            std=std,
+            bias=False,
+            wide=True,
+            spread=spread,
         )
 
     def enter(self, tokens: jax.Array) -> jax.Array:
         """Maps tokens `[examples, tokens]` to `[examples, tokens, width]`."""
         x = look_up(self.embed[...], tokens, self.group)
         if self.places is not None:
-            x = x + self._places(tokens.shape[1])
+            x = plus(x, self._places(tokens.shape[1]))
         return x
 
     def leave(self, x: jax.Array) -> jax.Array:
