@@ -534,4 +534,10 @@ CODES = (
         "With `precision = bf16` the loss rounds parameters where it begins; what "
         "takes the loss apart must do so itself.",
     ),
+    Code(
+        "D121",
+        "heads in uneven groups",
+        "A head of keys and values serves a group of attention heads, and all groups "
+        "are equally large.",
+    ),
 )

@@ -17,7 +17,8 @@ received, so that nothing is sent twice; with `full` the forward part is.
 
 Bill: with P the bytes of q on a device, `examples * tokens/N * width * item`, a block
 sends 2 (N-1) P forward and 4 (N-1) P backward in a ring (k, v, and then their
-gradients, in fp32 at least), or 4 (N-1)/N P each way in all-to-alls; and a step sums
+gradients, in fp32 at least), or 4 (N-1)/N P each way in all-to-alls; of that, keys and
+values send `kv_heads / heads` where heads share them. And a step sums
 the gradient of every parameter once, 2 V (N-1)/N for the V bytes that a device updates.
 
 Limits: with one device, and in what is computed, it is training on one device.
@@ -78,8 +79,8 @@ class TokenGroup(NamedTuple):
 
         Args:
             q: Queries, `[examples, tokens, heads, head_dim]`.
-            k: Keys, likewise.
-            v: Values, likewise.
+            k: Keys, likewise, of as many heads or of one for each group of them.
+            v: Values, like keys.
             whole: Does so on one device that has all tokens of some heads.
         """
         if self.method == "ring":
