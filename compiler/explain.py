@@ -172,9 +172,10 @@ def _message(same: Sequence[Message]) -> str:
 
 
 def _wire(plan: Plan) -> list[list[str]]:
-    item = ITEM_BYTES["f64" if plan.precision == "fp64" else "f32"]
+    kept = "fp64" if plan.precision == "fp64" else "fp32"
+    item = ITEM_BYTES["f64" if kept == "fp64" else "f32"]
     busy = plan.wire_seconds()
-    dense_name = f"of a dense {plan.precision} all-reduce"
+    dense_name = f"of a dense {kept} all-reduce"
     rows = [["axis", "a step, on average", dense_name, "time on its link" * bool(busy)]]
     for name, sent in plan.wire_bytes().items():
         axis = plan.axis(name)

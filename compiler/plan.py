@@ -318,7 +318,7 @@ class Plan:
         name: The scheme's name.
         steps: Steps to train.
         batch: Examples a step, over all members.
-        precision: `fp32` or `fp64`.
+        precision: `fp32`, `fp64`, or `bf16`, whose parameters are fp32.
         accumulate: Microbatches that a device takes its share of the batch in.
         remat: What is computed again for the gradient: `none`, `block` or `full`.
         optimizer: The optimizer, as the scheme writes it.

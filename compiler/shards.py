@@ -49,6 +49,7 @@ def shards_of(
     task: Task,
     microbatches: int = 1,
     remat: str = "none",
+    precision: str = "fp32",
 ) -> Shards:
     """Builds the functions for the strategies of some axes.
 
@@ -59,6 +60,8 @@ def shards_of(
         microbatches: Equal parts of its share of the batch that a device takes one
             after another; their gradients are added up.
         remat: What the loss computes again for its gradient.
+        precision: `bf16` where the loss rounds parameters to that, so that they can be
+            rounded before they are gathered for it.
 
     Raises:
         ValueError: If an axis cuts layers and the task cannot say how.
@@ -74,7 +77,7 @@ def shards_of(
     else:
         scaled = _scaled(loss_of(axes, task), parts)
         if zero is not None and zero.stage == 3:
-            plain = _gathering(scaled, zero, remat)
+            plain = _gathering(scaled, zero, remat, precision)
         else:
             plain = _plain(scaled)
     if zero is not None and zero.stage == 3 and pipe is not None:
@@ -216,10 +219,11 @@ def _scaled(loss: Loss, parts: int) -> Scaled:
     return scaled
 
 
-def _gathering(scaled: Scaled, zero: Zero, remat: str) -> Step:
+def _gathering(scaled: Scaled, zero: Zero, remat: str, precision: str) -> Step:
     """Stage 3: parameters are gathered inside, so the transpose scatters."""
+    gather = zero.gather_narrow if precision == "bf16" else zero.gather
 
     def inside(owned: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        return scaled(_over_leaves(zero.gather, owned), batch)
+        return scaled(_over_leaves(gather, owned), batch)
 
     return _plain(zero.forgetting(inside, remat))

@@ -534,4 +534,16 @@ CODES = (
         "Stages of a pipeline work by turns, and messages from device to device, or "
         "what a schedule keeps from turn to turn, may not go with that.",
     ),
+    Code(
+        "D120",
+        "a pair that bf16 is not made for",
+        "With `precision = bf16` the loss rounds parameters where it begins; what "
+        "takes the loss apart must do so itself.",
+    ),
+    Code(
+        "D121",
+        "heads in uneven groups",
+        "A head of keys and values serves a group of attention heads, and all groups "
+        "are equally large.",
+    ),
 )

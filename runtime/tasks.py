@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from diamond.compiler.parallelism.precision import narrowed, widened
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import Stack, order_of
 from diamond.compiler.task import Batch, Params, Task
@@ -37,7 +38,11 @@ UserLoss = Callable[[Any, Batch], jax.Array]
 Metrics = dict[str, float]
 
 # The types that a model may make its parameters of; for fp64 they are widened.
-PARAMETERS = {"fp32": ("float32",), "fp64": ("float64", "float32")}
+PARAMETERS = {
+    "bf16": ("float32",),
+    "fp32": ("float32",),
+    "fp64": ("float64", "float32"),
+}
 
 
 def make_task(
@@ -158,7 +163,9 @@ def task_from(
         optimizer: An optimizer of the language, or an optax transformation.
         total_steps: Steps over which schedules of the language decay.
         precision: `fp64` casts parameters and batches to that type; `fp32` leaves
-            both as they are.
+            both as they are. `bf16` keeps parameters in fp32 and gives the model
+            rounded ones and rounded inputs; a loss of your own gets the whole batch
+            rounded.
 
     Raises:
         ValueError: If the model has variables that are no parameters, or parameters
@@ -188,10 +195,22 @@ def _from_functions(
     if isinstance(optimizer, Call):
         optimizer = build_optimizer(optimizer, total_steps)
     if isinstance(loss, MeanSquaredError | CrossEntropy):
-        task = _built_in(functions, loss, optimizer)
+        task = _built_in(_computing(functions, precision), loss, optimizer)
     else:
         task = _custom(functions, loss, optimizer)
+        task = _in_bf16(task) if precision == "bf16" else task
     return _in_fp64(task) if precision == "fp64" else task
+
+
+def _computing(model: Functional, precision: str) -> Functional:
+    """Lets a model compute in a precision, whatever its parameters are kept in."""
+    if precision != "bf16":
+        return model
+
+    def apply(params: Params, *inputs: Any) -> Any:
+        return model.apply(narrowed(params), *narrowed(inputs))
+
+    return model._replace(apply=apply)
 
 
 def _refuse_precisions(model: Functional, precision: str) -> None:
@@ -289,6 +308,17 @@ def _in_fp64(task: Task) -> Task:
     )
 
 
+def _in_bf16(task: Task) -> Task:
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        measured = task.measure(narrowed(params), narrowed(dict(batch)))
+        return {name: widened(values) for name, values in measured.items()}
+
+    def loss(params: Params, batch: Batch) -> jax.Array:
+        return widened(task.loss(narrowed(params), narrowed(dict(batch))))
+
+    return task._replace(loss=loss, measure=measure)
+
+
 def _wide(tree: Any) -> Any:
     """Casts the floating-point leaves to fp64."""
 
@@ -317,7 +347,7 @@ def _spread(
     """Returns the loss of one device's part of a model, for the groups that cut it."""
 
     def loss_in(spread: Spread) -> Callable[[Params, Batch], jax.Array]:
-        part = functional(model.pieces(spread))
+        part = _computing(functional(model.pieces(spread)), train.precision)
         values = _values_of_part(train.loss, model.outputs, spread)
 
         def loss(params: Params, batch: Batch) -> jax.Array:

@@ -17,7 +17,8 @@ received, so that nothing is sent twice; with `full` the forward part is.
 
 Bill: with P the bytes of q on a device, `examples * tokens/N * width * item`, a block
 sends 2 (N-1) P forward and 4 (N-1) P backward in a ring (k, v, and then their
-gradients, in fp32 at least), or 4 (N-1)/N P each way in all-to-alls; and a step sums
+gradients, in fp32 at least), or 4 (N-1)/N P each way in all-to-alls; of that, keys and
+values send `kv_heads / heads` where heads share them. And a step sums
 the gradient of every parameter once, 2 V (N-1)/N for the V bytes that a device updates.
 
 Limits: with one device, and in what is computed, it is training on one device.
@@ -36,9 +37,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
+from jax.custom_derivatives import custom_vjp
 from numpy.typing import NDArray
 
 from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.precision import carried
 from diamond.compiler.parallelism.remat import SUMMED
 from diamond.compiler.parallelism.ring import ring_attention
 
@@ -76,8 +79,8 @@ class TokenGroup(NamedTuple):
 
         Args:
             q: Queries, `[examples, tokens, heads, head_dim]`.
-            k: Keys, likewise.
-            v: Values, likewise.
+            k: Keys, likewise, of as many heads or of one for each group of them.
+            v: Values, like keys.
             whole: Does so on one device that has all tokens of some heads.
         """
         if self.method == "ring":
@@ -91,10 +94,24 @@ class TokenGroup(NamedTuple):
             return list(jax.lax.psum(list(leaves), self.axis))
 
     def _turned(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
-        with jax.named_scope(self.scope):
-            turned = jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True)
-        kept: jax.Array = checkpoint_name(turned, SUMMED)
+        """Cuts one dim over the devices and joins another; gradients go back."""
+
+        @custom_vjp
+        def turned(x: jax.Array) -> jax.Array:
+            return self._all_to_all(x, cut, joined)
+
+        turned.defvjp(
+            lambda x: (self._all_to_all(x, cut, joined), None),
+            lambda _, back: (self._all_to_all(back, joined, cut),),
+        )
+        kept: jax.Array = checkpoint_name(turned(x), SUMMED)
         return kept
+
+    def _all_to_all(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
+        with jax.named_scope(self.scope):
+            return carried(
+                lambda x: jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True), x
+            )
 
 
 def zigzag(tokens: int, size: int) -> NDArray[np.int64]:

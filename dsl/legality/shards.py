@@ -96,7 +96,11 @@ def _dims(scheme: Scheme) -> Dims:
         hidden = max(1, round(model.width * model.expansion))
         what = f"the {hidden} hidden units of a feed-forward layer"
         heads = f"the {model.heads} attention heads"
-        return [("heads", model.heads, heads), ("expansion", hidden, what)]
+        dims = [("heads", model.heads, heads), ("expansion", hidden, what)]
+        if model.kv_heads not in (None, model.heads):
+            shared = f"the {model.kv_heads} heads of keys and values"
+            dims.append(("kv_heads", model.kv_heads, shared))
+        return dims
     if isinstance(model, Mlp):
         return [("width", model.width, f"the {model.width} hidden units of a layer")]
     return []

@@ -70,7 +70,10 @@ class Train(Term):
     steps: int = arg("optimizer steps", default=1000, unit="steps", minimum=1)
     seed: int = arg("seed of weights, data order and noise", default=0, minimum=0)
     precision: str = arg(
-        "type of parameters and arithmetic", default="fp32", choices=("fp32", "fp64")
+        "type of parameters and arithmetic; with `bf16` that of the loss and its "
+        "gradient alone: parameters, optimizer and exchanges are fp32",
+        default="fp32",
+        choices=("fp32", "fp64", "bf16"),
     )
     accumulate: int = arg(
         "microbatches that a device takes its share of a batch in, one after another",

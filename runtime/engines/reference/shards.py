@@ -5,7 +5,7 @@ codec sees one device's cut of each leaf and nothing else. Where a leaf is whole
 of them, each exchanges the same values in the same way.
 
     pipeline cuts the first dim of stacked blocks, in equal parts
-    tensor   cuts the first dim named heads, mlp or vocab whose size divides
+    tensor   cuts the first dim of heads (of keys, too), mlp or vocab whose size divides
     zero     cuts the largest dim, of what is left, whose size divides; the first of
              equal ones
 """
@@ -22,7 +22,7 @@ from diamond.runtime.engines.reference.meeting import Leaves
 from diamond.runtime.engines.reference.vectors import Layout
 
 Cut = tuple[slice, ...]
-NAMES = ("heads", "mlp", "vocab")
+NAMES = ("heads", "kv_heads", "mlp", "vocab")
 
 
 @dataclass(frozen=True)
