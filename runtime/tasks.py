@@ -13,7 +13,7 @@ from flax import nnx
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import order_of
 from diamond.compiler.task import Batch, Params, Task
-from diamond.dsl.vocabulary.parallelism import Pipeline
+from diamond.dsl.vocabulary.parallelism import Expert, Pipeline
 from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
 from diamond.dsl.vocabulary.training import (
     Arrays,
@@ -30,6 +30,7 @@ from diamond.runtime.models import (
     functional,
     module_factory,
 )
+from diamond.runtime.models.outputs import with_notes, with_penalty
 from diamond.runtime.models.stacked import stack_of, with_stacked_blocks
 from diamond.runtime.optimizers import build_optimizer
 
@@ -68,6 +69,11 @@ def make_task(
         ['head', 'hidden']
     """
     train = scheme.train
+    if experts_of(scheme) is not None and (model or loss):
+        raise ValueError(
+            "`expert` makes mixtures of the feed-forward layers of a built-in model, "
+            "and has a loss of its own: leave the model and the loss to the scheme"
+        )
     if model is None:
         return _of_language(scheme, _built_in_model(scheme, data), loss, optimizer)
     if train.remat != "none":
@@ -76,6 +82,12 @@ def make_task(
             "your own, put `nnx.remat` around its blocks"
         )
     return _task(train, functional(model), loss, optimizer)
+
+
+def experts_of(scheme: Scheme) -> Expert | None:
+    """Returns what makes a scheme's model a mixture of experts, if something does."""
+    terms = [each.strategy for each in scheme.parallelism]
+    return next((term for term in terms if isinstance(term, Expert)), None)
 
 
 def _of_language(
@@ -90,6 +102,8 @@ def _of_language(
         return _task(train, whole, loss, optimizer)
     order = _order_of_blocks(scheme)
     if order:
+        if experts_of(scheme) is not None:
+            raise ValueError("`expert` does not go with `pipeline`")
         assert isinstance(scheme.model, Transformer)
         whole = with_stacked_blocks(whole, order)
         stack = stack_of(
@@ -208,11 +222,13 @@ def _built_in(
     regression, values = isinstance(term, MeanSquaredError), _values(term)
 
     def loss(params: Params, batch: Batch) -> jax.Array:
-        return jnp.mean(values(model.apply(params, batch["x"]), batch["y"]))
+        outputs, penalty = with_penalty(model, params, batch["x"])
+        return _added(jnp.mean(values(outputs, batch["y"])), penalty)
 
     def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
-        outputs, targets = model.apply(params, batch["x"]), batch["y"]
-        metrics = {"loss": values(outputs, targets)}
+        outputs, notes = with_notes(model, params, batch["x"])
+        targets = batch["y"]
+        metrics = {"loss": values(outputs, targets), **notes}
         if not regression and targets.ndim == 1:
             metrics["accuracy"] = jnp.argmax(outputs, axis=-1) == targets
         return {
@@ -221,6 +237,10 @@ def _built_in(
 
     report = _same if regression else _with_perplexity
     return Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+
+
+def _added(loss: jax.Array, penalty: jax.Array | None) -> jax.Array:
+    return loss if penalty is None else loss + penalty.astype(loss.dtype)
 
 
 def _values(term: Loss) -> Callable[[jax.Array, jax.Array], jax.Array]:
@@ -303,12 +323,13 @@ def _spread(
         part = functional(model.pieces(spread))
 
         def loss(params: Params, batch: Batch) -> jax.Array:
-            outputs, targets = part.apply(params, batch["x"]), batch["y"]
+            outputs, penalty = with_penalty(part, params, batch["x"])
+            targets = batch["y"]
             if isinstance(train.loss, MeanSquaredError):
-                return jnp.mean(mean_squared_error(outputs, targets))
+                return _added(jnp.mean(mean_squared_error(outputs, targets)), penalty)
             is_cut = outputs.shape[-1] != model.outputs
             group = spread.tensor if is_cut else None
-            return jnp.mean(cross_entropy(outputs, targets, group))
+            return _added(jnp.mean(cross_entropy(outputs, targets, group)), penalty)
 
         if train.precision == "fp64":
             return lambda params, batch: loss(params, _wide(batch))
@@ -330,12 +351,17 @@ def _built_in_model(scheme: Scheme, data: Dataset | None) -> _BuiltIn:
     shapes = data.example_shapes()
     outputs = _outputs(scheme.train.loss, shapes["y"], data.classes)
     inputs, tokens = shapes["x"].shape[1:], _is_tokens(shapes)
-    model = scheme.model
+    model, experts = scheme.model, experts_of(scheme)
 
     def pieces(spread: Spread) -> ModuleFactory:
-        remat = scheme.train.remat
         return module_factory(
-            model, inputs, outputs, tokens=tokens, spread=spread, remat=remat
+            model,
+            inputs,
+            outputs,
+            tokens=tokens,
+            spread=spread,
+            remat=scheme.train.remat,
+            experts=experts,
         )
 
     return _BuiltIn(pieces, outputs)

@@ -45,7 +45,7 @@ SOONER = {
 
 
 # Those that cut one copy up.
-CUT = ("hybrid", "pipeline", "sequence", "tensor", "zero")
+CUT = ("experts", "hybrid", "pipeline", "sequence", "tensor", "zero")
 
 
 def each_example(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:

@@ -14,7 +14,12 @@ from diamond.dsl import vocabulary as words
 def write_equations(plan: Plan) -> Plan:
     """Writes gradient, exchanges, optimizer and exchanges in the step's order."""
     parts = parts_of(plan, Tape().wire)
-    lines = [f"g = gradient of the mean loss at x over {_share(plan)}"]
+    lines = [f"g = gradient of the mean loss{_balance(plan)} at x over {_share(plan)}"]
+    lines += [
+        f"g <- mean over {axis.name} of g"
+        for axis in plan.axes
+        if isinstance(axis.strategy, words.Expert) and axis.size > 1
+    ]
     shards = [axis for axis in plan.axes if isinstance(axis.strategy, words.Zero)]
     lines += [
         f"g <- this device's shard of mean over {axis.name} of g" for axis in shards
@@ -32,6 +37,13 @@ def write_equations(plan: Plan) -> Plan:
         if is_gathered_at_once(axis)
     ]
     return replace(plan, equations=tuple(lines))
+
+
+def _balance(plan: Plan) -> str:
+    """Writes what keeps experts evenly busy."""
+    terms = [axis.strategy for axis in plan.axes]
+    weights = [term.balance for term in terms if isinstance(term, words.Expert)]
+    return f" + {weights[0]:g} imbalance of experts" if any(weights) else ""
 
 
 def _share(plan: Plan) -> str:
