@@ -10,9 +10,9 @@ of each layer; all else is whole on each. With R the router, `[width, E]`, a tok
 
 crosses to its experts and back in two all-to-alls of `[E, C, width]`. Of T tokens that
 are routed together an expert takes C = ceil(capacity k T/E), and T at most; a choice
-that finds no room adds nothing, so that the token passes by on the residual. Choices are
-seated in the order of tokens, and those of a token in theirs: what becomes of a token
-never depends on a later one.
+that finds no room adds nothing, so that the token passes by on the residual. Choices
+are seated in the order of tokens, and those of a token in theirs: what becomes of a
+token never depends on a later one.
 
 The loss has `balance` times the mean over the layers of
 
@@ -31,8 +31,8 @@ axis each expert is cut like any feed-forward layer, and each device of that axi
 all tokens.
 
 Bill: a block sends 4 all-to-alls of `E C width` values for each microbatch, two forward
-and two back, about `capacity k T width` each; with `remat = full` the forward ones twice.
-A step sums the gradients of all but the experts once.
+and two back, about `capacity k T width` each; with `remat = full` the forward ones
+twice. A step sums the gradients of all but the experts once.
 
 Limits: with N = 1 it is the mixture on one device, and N devices compute what one does
 with their shares as its microbatches. With `capacity = E/k` nothing is dropped, and y

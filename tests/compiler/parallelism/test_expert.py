@@ -269,7 +269,11 @@ def test_a_plan_says_so_and_reads_back() -> None:
     plan = mixed_program(mixed(LANE, model=FEW, precision="fp32")).plan
     assert read_plan(print_plan(plan)) == plan
     assert "+ 0.1 imbalance of experts" in plan.equations[0]
-    assert plan.equations[1] == "g <- mean over lane of g"
+    assert plan.equations[1:4] == (
+        "T tokens of 8 examples are routed together, each to 2 of 4 experts",
+        "an expert takes ceil(0.75 x 2 T/4) of them, T at most",
+        "g <- mean over lane of g",
+    )
 
 
 def test_a_model_or_a_loss_of_the_callers_own_is_refused() -> None:
