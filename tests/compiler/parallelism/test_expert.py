@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from diamond.compiler.build import build
+from diamond.compiler.parallelism.cuts import with_cuts
 from diamond.compiler.parallelism.expert import capacity_of, imbalance, seats_of
-from diamond.compiler.plan import Flow
+from diamond.compiler.plan import Flow, MeshAxis, TensorSpec
 from diamond.compiler.plan_text import print_plan, read_plan
 from diamond.dsl.vocabulary import (
     Axis,
@@ -26,6 +27,8 @@ from diamond.dsl.vocabulary import (
     Zero,
 )
 from diamond.runtime.engines.reference import ReferenceEngine
+from diamond.runtime.engines.reference.shards import Cutter
+from diamond.runtime.engines.reference.vectors import Layout
 from diamond.runtime.tasks import make_task
 from tests.comparison import follow_copies
 from tests.conversion import Pair
@@ -66,7 +69,12 @@ PAIRS = {
     "tensor": (LANE, ("chip", 2, Tensor())),
     "all": (("host", 2, Zero(2)), LANE, ("chip", 2, Tensor())),
     "copies": (_copies(), LANE),
-    "int8": (_copies(compression=Int8(block=8, feedback=True)), LANE),
+    # No cut is a multiple of such blocks, so that each has blocks of its own.
+    "int8": (
+        _copies(compression=Int8(block=24, feedback=True)),
+        ("host", 2, Zero(1)),
+        LANE,
+    ),
     "powersgd": (_copies(compression=PowerSgd(rank=2)), LANE),
 }
 
@@ -263,6 +271,18 @@ def test_an_evaluation_is_that_of_the_reference() -> None:
         found, expected = program.evaluate(state, batch), engine.evaluate(truth, batch)
     assert found == pytest.approx(expected, rel=1e-12)
     assert 0.2 < found["dropped"] < 0.8
+
+
+def test_experts_are_cut_before_shards() -> None:
+    # Whole, the 8 experts would be the largest dim; four of them are not.
+    shape, dims = (8, 6), ("expert", "embed")
+    axes = (MeshAxis("lane", 2, strategy=EXPERT), MeshAxis("host", 2, strategy=Zero()))
+    [tensor] = with_cuts([TensorSpec("up", shape, "float32", dims)], axes)
+    assert tensor.cuts == (("lane",), ("host",))
+    cutter = Cutter(zero=2, experts=2, dims={"up": dims})
+    cuts = [cut for [cut] in cutter.cuts(Layout(("up",), (shape,)))]
+    found = [[(part.start, part.stop) for part in cut] for cut in cuts]
+    assert found == [[(e, e + 4), (z, z + 3)] for e in (0, 4) for z in (0, 3)]
 
 
 def test_a_plan_says_so_and_reads_back() -> None:
