@@ -69,7 +69,8 @@ def make_task(
         ['head', 'hidden']
     """
     train = scheme.train
-    if experts_of(scheme) is not None and (model or loss):
+    is_own = model is not None or loss is not None
+    if is_own and experts_of(scheme) is not None:
         raise ValueError(
             "`expert` makes mixtures of the feed-forward layers of a built-in model, "
             "and has a loss of its own: leave the model and the loss to the scheme"
@@ -103,7 +104,9 @@ def _of_language(
     order = _order_of_blocks(scheme)
     if order:
         if experts_of(scheme) is not None:
-            raise ValueError("`expert` does not go with `pipeline`")
+            raise ValueError(
+                "`expert` does not go with `pipeline`: take `zero` or replicas instead"
+            )
         assert isinstance(scheme.model, Transformer)
         whole = with_stacked_blocks(whole, order)
         stack = stack_of(

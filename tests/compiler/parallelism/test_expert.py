@@ -20,6 +20,7 @@ from diamond.dsl.vocabulary import (
     Local,
     Nesterov,
     Parallel,
+    Pipeline,
     PowerSgd,
     Scheme,
     Sequence,
@@ -301,6 +302,12 @@ def test_a_model_or_a_loss_of_the_callers_own_is_refused() -> None:
     for own in ({"model": lambda rngs: None}, {"loss": lambda model, batch: 0.0}):
         with pytest.raises(ValueError, match="leave the model and the loss"):
             make_task(scheme, Tokens(), **own)
+
+
+def test_stages_with_experts_are_refused() -> None:
+    scheme = mixed(LANE, ("stage", 2, Pipeline()))
+    with pytest.raises(ValueError, match="does not go with `pipeline`"):
+        make_task(scheme, Tokens())
 
 
 def test_a_task_that_knows_no_experts_is_refused() -> None:
