@@ -60,7 +60,8 @@ class MeshAxis:
     @property
     def splits_batch(self) -> bool:
         """Whether the members along the axis get different examples."""
-        return self.strategy is None or isinstance(self.strategy, words.Zero)
+        shared = self.strategy is None
+        return shared or isinstance(self.strategy, words.Zero | words.Expert)
 
     @property
     def splits_tokens(self) -> bool:

@@ -5,12 +5,15 @@ exchanged and updated, and *whole* (up to the cuts of layers that work in parts)
 the loss is taken. Without strategies the three are the same.
 """
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from diamond.compiler.accumulation import Step, accumulated
+from diamond.compiler.parallelism.expert import ExpertGroup
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
 from diamond.compiler.parallelism.sequence import TokenGroup
@@ -68,8 +71,8 @@ def shards_of(
     """
     pipe = pipeline_axis(axes)
     zero = next((z for axis in axes if (z := _zero_of(axis, tensors))), None)
-    sequence = _sequence_of(axes)
-    parts = (zero.size if zero else 1) * (sequence.size if sequence else 1)
+    sequence, expert = _sequence_of(axes), _expert_of(axes)
+    parts = math.prod(group.size for group in (zero, sequence, expert) if group)
     if pipe is not None:
         stages = Pipeline(pipe.name, table_on(pipe), SCOPE + scope_of(pipe))
         stack = stack_for(pipe, task, _spread_of(axes))
@@ -85,6 +88,9 @@ def shards_of(
     else:
         step = _reduced(plain, zero, microbatches)
     step = _then(step, sequence.sum) if sequence else step
+    if expert is not None:
+        is_cut = [expert.axis in tensor.axes for tensor in tensors]
+        step = _then(step, functools.partial(expert.sum_but, is_cut))
     if zero is None or zero.stage == 3:
         return Shards(_same, _same, _seen(step))
     return Shards(
@@ -124,14 +130,15 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
     """Returns the loss of a device's part of the parameters.
 
     Raises:
-        ValueError: If an axis cuts layers or tokens and the task cannot say how.
+        ValueError: If an axis cuts layers, tokens or experts and the task cannot say
+            how.
     """
     spread = _spread_of(axes)
     if spread == WHOLE:
         return task.loss
     if task.spread is None:
-        [first, *_] = [group for group in spread if group is not None]
-        what = "layers" if first is spread.tensor else "tokens"
+        pairs = zip(spread, ("layers", "tokens", "experts"), strict=True)
+        [(first, what), *_] = [(g, what) for g, what in pairs if g is not None]
         raise ValueError(
             f"`{first.scope.rpartition('.')[2]} over {first.axis}` cuts the {what} of "
             "a built-in model, and this model is the caller's own: use `zero`, or a "
@@ -141,7 +148,7 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
 
 
 def _spread_of(axes: Sequence[MeshAxis]) -> Spread:
-    return Spread(_tensor_of(axes), _sequence_of(axes))
+    return Spread(_tensor_of(axes), _sequence_of(axes), _expert_of(axes))
 
 
 def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
@@ -156,6 +163,13 @@ def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:
         if isinstance(axis.strategy, words.Sequence) and axis.size > 1:
             scope = SCOPE + scope_of(axis)
             return TokenGroup(axis.name, axis.size, axis.strategy.method, scope)
+    return None
+
+
+def _expert_of(axes: Sequence[MeshAxis]) -> ExpertGroup | None:
+    for axis in axes:
+        if isinstance(axis.strategy, words.Expert) and axis.size > 1:
+            return ExpertGroup(axis.name, axis.size, SCOPE + scope_of(axis))
     return None
 
 

@@ -535,15 +535,37 @@ CODES = (
         "what a schedule keeps from turn to turn, may not go with that.",
     ),
     Code(
-        "D120",
-        "a pair that bf16 is not made for",
-        "With `precision = bf16` the loss rounds parameters where it begins; what "
-        "takes the loss apart must do so itself.",
-    ),
-    Code(
         "D121",
         "heads in uneven groups",
         "A head of keys and values serves a group of attention heads, and all groups "
         "are equally large.",
+    ),
+    Code(
+        "D110",
+        "experts do not divide among devices",
+        "Every device of an `expert` axis holds equally many experts of each layer.",
+    ),
+    Code(
+        "D111",
+        "more choices than experts",
+        "`top_k` experts of a token differ, so that there must be as many.",
+    ),
+    Code(
+        "D112",
+        "no layers to make mixtures of",
+        "`expert` makes mixtures of experts of the feed-forward layers of a "
+        "`transformer`; no other model has them.",
+    ),
+    Code(
+        "D113",
+        "no companion of experts",
+        "Tokens of whole examples are routed together and cross to their experts at "
+        "once, which this strategy leaves no way for.",
+    ),
+    Code(
+        "D114",
+        "room that no token takes",
+        "A warning: with `capacity = experts / top_k` each expert has room for every "
+        "token; what is beyond would be computed for nothing, and is not.",
     ),
 )

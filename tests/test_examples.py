@@ -46,7 +46,7 @@ SOONER = {
 
 
 # Those that cut one copy up.
-CUT = ("hybrid", "pipeline", "sequence", "tensor", "zero")
+CUT = ("experts", "hybrid", "pipeline", "sequence", "tensor", "zero")
 # What needs more devices than tests have, and how many.
 WIDE = {"five_axes": 32}
 

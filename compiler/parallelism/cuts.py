@@ -1,6 +1,7 @@
 """Cuts: along which dims each parameter is cut, over which axes.
 
-`pipeline` cuts the dim that stacks blocks. `tensor` cuts the dim whose logical name its
+`pipeline` cuts the dim that stacks blocks, and `expert` the one that stacks experts.
+`tensor` cuts the dim whose logical name its
 layers cut, where the size divides. `zero` then cuts what is left of the largest dim
 that divides, the first of equals; a parameter without one stays whole on every device.
 """
@@ -8,6 +9,7 @@ that divides, the first of equals; a parameter without one stays whole on every 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from diamond.compiler.parallelism.expert import EXPERT
 from diamond.compiler.parallelism.stack import LAYERS
 from diamond.compiler.parallelism.tensor import ranks_of
 from diamond.compiler.plan import MeshAxis, TensorSpec, local_tensor
@@ -30,7 +32,9 @@ def with_cuts(
     cut = tuple(tensors)
     for axis in axes:
         if isinstance(axis.strategy, words.Pipeline) and axis.size > 1:
-            cut = tuple(_by_stage(tensor, axis) for tensor in cut)
+            cut = tuple(_first(tensor, LAYERS, axis) for tensor in cut)
+        if isinstance(axis.strategy, words.Expert) and axis.size > 1:
+            cut = tuple(_first(tensor, EXPERT, axis) for tensor in cut)
         if isinstance(axis.strategy, words.Tensor):
             cut = tuple(_by_name(tensor, axis) for tensor in cut)
     sizes = {axis.name: axis.size for axis in axes}
@@ -55,9 +59,9 @@ def is_gathered_at_once(axis: MeshAxis) -> bool:
     return isinstance(axis.strategy, words.Zero) and axis.strategy.stage < 3
 
 
-def _by_stage(tensor: TensorSpec, axis: MeshAxis) -> TensorSpec:
-    stacked = tensor.dims[:1] == (LAYERS,)
-    return _cut(tensor, 0, axis.name) if stacked else tensor
+def _first(tensor: TensorSpec, name: str, axis: MeshAxis) -> TensorSpec:
+    """Cuts the first dim of a tensor, if it has this name."""
+    return _cut(tensor, 0, axis.name) if tensor.dims[:1] == (name,) else tensor
 
 
 def _by_name(tensor: TensorSpec, axis: MeshAxis) -> TensorSpec:

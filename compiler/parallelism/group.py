@@ -74,6 +74,26 @@ class Group(NamedTuple):
             move = functools.partial(jax.lax.ppermute, axis_name=self.axis, perm=pairs)
             return jax.tree.map(functools.partial(carried, move), tree)
 
+    def turn(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
+        """Cuts one dim over the devices and joins another; gradients turn back."""
+
+        @custom_vjp
+        def turned(x: jax.Array) -> jax.Array:
+            return self._all_to_all(x, cut, joined)
+
+        turned.defvjp(
+            lambda x: (self._all_to_all(x, cut, joined), None),
+            lambda _, back: (self._all_to_all(back, joined, cut),),
+        )
+        kept: jax.Array = checkpoint_name(turned(x), SUMMED)
+        return kept
+
+    def _all_to_all(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
+        with jax.named_scope(self.scope):
+            return carried(
+                lambda x: jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True), x
+            )
+
     def _sum(self, x: jax.Array) -> jax.Array:
         with jax.named_scope(self.scope):
             total: jax.Array = jax.lax.psum(widened(x), self.axis)

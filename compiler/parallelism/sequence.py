@@ -36,13 +36,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
-from jax.custom_derivatives import custom_vjp
 from numpy.typing import NDArray
 
 from diamond.compiler.parallelism.group import Group
-from diamond.compiler.parallelism.precision import carried
-from diamond.compiler.parallelism.remat import SUMMED
 from diamond.compiler.parallelism.ring import ring_attention
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -84,34 +80,18 @@ class TokenGroup(NamedTuple):
             whole: Does so on one device that has all tokens of some heads.
         """
         if self.method == "ring":
-            return ring_attention(q, k, v, Group(self.axis, self.size, self.scope))
-        q, k, v = (self._turned(x, 2, 1) for x in (q, k, v))
-        return self._turned(whole(q, k, v), 1, 2)
+            return ring_attention(q, k, v, self._group)
+        q, k, v = (self._group.turn(x, 2, 1) for x in (q, k, v))
+        return self._group.turn(whole(q, k, v), 1, 2)
 
     def sum(self, leaves: Sequence[Any]) -> list[Any]:
         """Sums arrays over the devices."""
         with jax.named_scope(self.scope):
             return list(jax.lax.psum(list(leaves), self.axis))
 
-    def _turned(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
-        """Cuts one dim over the devices and joins another; gradients go back."""
-
-        @custom_vjp
-        def turned(x: jax.Array) -> jax.Array:
-            return self._all_to_all(x, cut, joined)
-
-        turned.defvjp(
-            lambda x: (self._all_to_all(x, cut, joined), None),
-            lambda _, back: (self._all_to_all(back, joined, cut),),
-        )
-        kept: jax.Array = checkpoint_name(turned(x), SUMMED)
-        return kept
-
-    def _all_to_all(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
-        with jax.named_scope(self.scope):
-            return carried(
-                lambda x: jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True), x
-            )
+    @property
+    def _group(self) -> Group:
+        return Group(self.axis, self.size, self.scope)
 
 
 def zigzag(tokens: int, size: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from diamond.compiler.parallelism.expert import EXPERT, ExpertGroup
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.sequence import TokenGroup
 from diamond.compiler.parallelism.tensor import ranks_of
@@ -14,6 +15,7 @@ class Spread(NamedTuple):
         tensor: Devices that hold parts of layers.
         sequence: Devices that hold parts of each row of tokens; only attention and
             positions look at it.
+        expert: Devices that hold some experts of each mixture.
 
     Example:
         >>> spread = Spread(tensor=Group("chip", 2, "chip.tensor"))
@@ -23,9 +25,12 @@ class Spread(NamedTuple):
 
     tensor: Group | None = None
     sequence: TokenGroup | None = None
+    expert: ExpertGroup | None = None
 
     def cut(self, name: str, size: int) -> int:
         """Returns how much of a dim of a layer one device holds."""
+        if name == EXPERT:
+            return size // (self.expert.size if self.expert else 1)
         return size // ranks_of(name, size, self.tensor.size if self.tensor else 1)
 
 

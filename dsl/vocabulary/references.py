@@ -201,6 +201,16 @@ REFERENCES = (
         kind="misc",
     ),
     Reference(
+        "fedus2022switch",
+        ("William Fedus", "Barret Zoph", "Noam Shazeer"),
+        "Switch Transformers: Scaling to Trillion Parameter Models with Simple and "
+        "Efficient Sparsity",
+        2022,
+        "Journal of Machine Learning Research",
+        "2101.03961",
+        kind="article",
+    ),
+    Reference(
         "ho2013more",
         (
             "Qirong Ho",
@@ -276,6 +286,25 @@ REFERENCES = (
         2019,
         _ICML,
         "1902.00340",
+    ),
+    Reference(
+        "lepikhin2021gshard",
+        (
+            "Dmitry Lepikhin",
+            "HyoukJoong Lee",
+            "Yuanzhong Xu",
+            "Dehao Chen",
+            "Orhan Firat",
+            "Yanping Huang",
+            "Maxim Krikun",
+            "Noam Shazeer",
+            "Zhifeng Chen",
+        ),
+        "GShard: Scaling Giant Models with Conditional Computation and Automatic "
+        "Sharding",
+        2021,
+        _ICLR,
+        "2006.16668",
     ),
     Reference(
         "li2014scaling",
@@ -482,6 +511,23 @@ REFERENCES = (
         "International Conference for High Performance Computing, Networking, Storage "
         "and Analysis",
         "1910.02054",
+    ),
+    Reference(
+        "shazeer2017outrageously",
+        (
+            "Noam Shazeer",
+            "Azalia Mirhoseini",
+            "Krzysztof Maziarz",
+            "Andy Davis",
+            "Quoc Le",
+            "Geoffrey Hinton",
+            "Jeff Dean",
+        ),
+        "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts "
+        "Layer",
+        2017,
+        _ICLR,
+        "1701.06538",
     ),
     Reference(
         "shoeybi2019megatron",

@@ -93,7 +93,11 @@ STRATEGIES = (
     Row("tensor", roles.Tensor, cites=("shoeybi2019megatron",)),
     Row("sequence", roles.Sequence),
     Row("pipeline", roles.Pipeline),
-    Row("expert", roles.Expert, built=False),
+    Row(
+        "expert",
+        roles.Expert,
+        cites=("shazeer2017outrageously", "lepikhin2021gshard", "fedus2022switch"),
+    ),
     Row("features", roles.Features, built=False),
     Row("ensemble", roles.Ensemble, built=False),
 )

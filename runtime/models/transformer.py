@@ -175,19 +175,30 @@ def look_up(table: jax.Array, tokens: jax.Array, group: Group | None) -> jax.Arr
     return group.leave(jnp.where(is_here[..., None], found, 0)).astype(dtype)
 
 
-class Block(nnx.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+class Half(nnx.Module):
+    """The first half of a block, x + attention(norm(x)), and the norm of the second."""
 
     def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
         norm = NORMS[term.norm]
         self.attention_norm = norm(term.width)
         self.attention = Attention(term, spread)
         self.mlp_norm = norm(term.width)
+
+    def attend(self, x: jax.Array) -> jax.Array:
+        """Maps `[examples, tokens, width]` to the same shape."""
+        return x + self.attention(self.attention_norm(x))
+
+
+class Block(Half):
+    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
+        super().__init__(term, spread)
         self.mlp = FeedForward(term, spread)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[examples, tokens, width]` to the same shape."""
-        x = x + self.attention(self.attention_norm(x))
+        x = self.attend(x)
         return x + self.mlp(self.mlp_norm(x))
 
 

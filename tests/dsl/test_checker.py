@@ -235,8 +235,10 @@ def test_not_built_is_said_of_each_term_once() -> None:
 
 
 def test_a_term_that_is_not_built_is_checked_all_the_same() -> None:
-    text = "mesh { a = 2 }; parallelism { expert(top_k = 0, k = 1) over a }"
-    assert codes(text) == ["D035", "D028", "D021"]
+    text = (
+        "mesh { a = 2 }; parallelism { ensemble(consolidation = mean, k = 1) over a }"
+    )
+    assert codes(text) == ["D035", "D029", "D021"]
 
 
 def test_the_default_of_an_argument_that_is_not_built_may_be_written() -> None:

@@ -3,7 +3,8 @@
 With x_i the parameters of member i, a step is
     1. for each axis whose rule begins here: what the rule remembers, at x_i
     2. g_i, the gradient of the mean loss of member i's share of the batch, at x_i or
-       where the rule of an axis looks back to
+       where the rule of an axis looks back to; with a mixture of experts, the mean of
+       the gradients of the parts of it that are routed apart
     3. from the innermost axis outwards: what the rule of the axis makes of g
     4. x_i <- x_i + the optimizer's update for g_i
     5. from the innermost axis outwards: what the rule of the axis makes of x
@@ -14,7 +15,9 @@ JAX computes the gradient of the unsharded model and the optimizer's update, for
 member at a time on one device. Everything between members is NumPy.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +38,7 @@ from diamond.runtime.engines.reference import (
 )
 from diamond.runtime.engines.reference.consistency import are_moved, rule_of
 from diamond.runtime.engines.reference.meeting import average
-from diamond.runtime.engines.reference.shards import cutter_of, names_of
+from diamond.runtime.engines.reference.shards import cutter_of, names_of, shares_of
 from diamond.runtime.engines.reference.state import ReferenceState, Tree, Vector
 from diamond.runtime.engines.reference.timeline import axes_of
 
@@ -159,13 +162,20 @@ class ReferenceEngine:
         self, state: ReferenceState, seen: Sequence[Vector], batch: Batch
     ) -> tuple[list[Any], list[Vector]]:
         losses, gradients = [], []
-        differentiate = compute.value_and_gradient(self.task.loss)
         shares = members.shares(batch, self.num_members)
         for x, like, share in zip(seen, state.params, shares, strict=True):
-            loss, gradient = differentiate(vectors.unflatten(x, like), share)
-            losses.append(np.asarray(loss))
-            gradients.append(vectors.flatten(compute.as_numpy(gradient)))
+            params = vectors.unflatten(x, like)
+            parts = members.shares(share, shares_of(self.scheme))
+            found = [self._differentiate_part(params, part) for part in parts]
+            loss, gradient = (_mean(each) for each in zip(*found, strict=True))
+            losses.append(loss)
+            gradients.append(gradient)
         return losses, gradients
+
+    def _differentiate_part(self, params: Tree, part: Batch) -> tuple[Any, Vector]:
+        differentiate = compute.value_and_gradient(self.task.loss)
+        loss, gradient = differentiate(params, part)
+        return np.asarray(loss), vectors.flatten(compute.as_numpy(gradient))
 
     def _update_members(
         self, state: ReferenceState, gradients: list[Vector]
@@ -193,3 +203,7 @@ class ReferenceEngine:
             stages.has_frozen(clause.compression, clause.count(step))
             for clause in clauses
         )
+
+
+def _mean(arrays: Sequence[Any]) -> Any:
+    return functools.reduce(operator.add, arrays) / len(arrays)

@@ -13,6 +13,7 @@ from diamond.dsl.vocabulary import (
     Cast,
     Dgc,
     Elastic,
+    Expert,
     Gossip,
     Gradiveq,
     Hogwild,
@@ -65,10 +66,12 @@ def check_axes(scheme: Scheme) -> None:
     strange = [
         each
         for each in strategies
-        if not isinstance(each, Zero | Tensor | Sequence | Pipeline)
+        if not isinstance(each, Zero | Tensor | Sequence | Pipeline | Expert)
     ]
     _refuse(strange, "strategies of parallelism")
     kinds = [type(each) for each in strategies]
+    mixed = Expert in kinds and {Sequence, Pipeline} & set(kinds)
+    _refuse(sorted(map(str, mixed or ())), "`expert` beside these")
     _refuse([k for k in kinds if kinds.count(k) > 1], "one strategy over two axes")
     _refuse(sorted(named - known), "roles of axes off the mesh")
     _refuse([name for name in alone if name not in named], "axes without a role")
