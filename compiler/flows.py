@@ -56,7 +56,7 @@ def flows_of(
         share: Shapes of one device's share of a batch.
         train: In how many microbatches it takes its share, and what it recomputes.
     """
-    if all(axis.strategy is None or axis.size == 1 for axis in axes):
+    if all(axis.holds_copies or axis.size == 1 for axis in axes):
         return ()
     shards = shards_of(axes, tensors, task, train.accumulate, train.remat)
 

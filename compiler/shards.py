@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from diamond.compiler.accumulation import Step, accumulated
+from diamond.compiler.parallelism.features import columns_axis
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
 from diamond.compiler.parallelism.sequence import TokenGroup
@@ -107,16 +108,16 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
     """Returns the loss of a device's part of the parameters.
 
     Raises:
-        ValueError: If an axis cuts layers or tokens and the task cannot say how.
+        ValueError: If an axis cuts layers or inputs and the task cannot say how.
     """
-    spread = Spread(_tensor_of(axes), _sequence_of(axes))
+    spread = Spread(_tensor_of(axes), _sequence_of(axes), features=_features_of(axes))
     if spread == WHOLE:
         return task.loss
     if task.spread is None:
         [first, *_] = [group for group in spread if group is not None]
-        what = "layers" if first is spread.tensor else "tokens"
+        word = first.scope.rpartition(".")[2]
         raise ValueError(
-            f"`{first.scope.rpartition('.')[2]} over {first.axis}` cuts the {what} of "
+            f"`{word} over {first.axis}` cuts the {_CUT[word]} of "
             "a built-in model, and this model is the caller's own: use `zero`, or a "
             "model of the language"
         )
@@ -128,6 +129,14 @@ def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
         if isinstance(axis.strategy, words.Tensor) and axis.size > 1:
             return Group(axis.name, axis.size, SCOPE + scope_of(axis))
     return None
+
+
+_CUT = {"tensor": "layers", "sequence": "tokens", "features": "inputs"}
+
+
+def _features_of(axes: Sequence[MeshAxis]) -> Group | None:
+    axis = columns_axis(axes)
+    return Group(axis.name, axis.size, SCOPE + scope_of(axis)) if axis else None
 
 
 def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:

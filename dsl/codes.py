@@ -528,4 +528,28 @@ CODES = (
         "Stages of a pipeline work by turns, and what a device would have to send, or "
         "forget, inside a turn does not go with that.",
     ),
+    Code(
+        "D115",
+        "no columns to cut",
+        "`features` gives each device some columns of the data and the rows of the "
+        "first layer for them, which an `mlp` has and no other model.",
+    ),
+    Code(
+        "D116",
+        "columns cannot be cut so",
+        "`features` cuts the first dim of an example into equal parts: its columns, or "
+        "the rows of an image.",
+    ),
+    Code(
+        "D117",
+        "ensemble inside another axis",
+        "Members of an ensemble share nothing, so that all other axes stand inside of "
+        "a member: `mesh` lists axes from the outermost.",
+    ),
+    Code(
+        "D118",
+        "nothing to vote on",
+        "A vote counts the classes that members predict; where targets are numbers or "
+        "tokens there is none to count.",
+    ),
 )

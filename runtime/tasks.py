@@ -12,7 +12,7 @@ from flax import nnx
 
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import order_of
-from diamond.compiler.task import Batch, Params, Task
+from diamond.compiler.task import Batch, Params, Predictions, Task
 from diamond.dsl.vocabulary.parallelism import Pipeline
 from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
 from diamond.dsl.vocabulary.training import (
@@ -210,8 +210,12 @@ def _built_in(
     def loss(params: Params, batch: Batch) -> jax.Array:
         return jnp.mean(values(model.apply(params, batch["x"]), batch["y"]))
 
-    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
-        outputs, targets = model.apply(params, batch["x"]), batch["y"]
+    def predict(params: Params, batch: Batch) -> jax.Array:
+        outputs: jax.Array = model.apply(params, batch["x"])
+        return outputs
+
+    def judge(outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        targets = batch["y"]
         metrics = {"loss": values(outputs, targets)}
         if not regression and targets.ndim == 1:
             metrics["accuracy"] = jnp.argmax(outputs, axis=-1) == targets
@@ -219,8 +223,12 @@ def _built_in(
             name: value.astype(metrics["loss"].dtype) for name, value in metrics.items()
         }
 
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        return judge(predict(params, batch), batch)
+
     report = _same if regression else _with_perplexity
-    return Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+    task = Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+    return task._replace(predictions=Predictions(predict, judge, not regression))
 
 
 def _values(term: Loss) -> Callable[[jax.Array, jax.Array], jax.Array]:
@@ -269,6 +277,16 @@ def _in_fp64(task: Task) -> Task:
         init=init,
         loss=lambda params, batch: task.loss(params, _wide(batch)),
         measure=lambda params, batch: task.measure(params, _wide(batch)),
+        predictions=_wide_predictions(task.predictions),
+    )
+
+
+def _wide_predictions(found: Predictions | None) -> Predictions | None:
+    if found is None:
+        return None
+    return found._replace(
+        predict=lambda params, batch: found.predict(params, _wide(batch)),
+        judge=lambda outputs, batch: found.judge(outputs, _wide(batch)),
     )
 
 

@@ -23,6 +23,7 @@ MANY, FEW = 50, 20
 CHOICES = {
     "asynchronous": 0.97,
     "elastic": 0.97,
+    "ensemble": 0.94,
     "gossip": 0.97,
     "mixed": 0.97,
     "onebit_adam": 0.97,
@@ -45,7 +46,8 @@ SOONER = {
 
 
 # Those that cut one copy up.
-CUT = ("hybrid", "pipeline", "sequence", "tensor", "zero")
+OF_TOKENS = ("hybrid", "pipeline", "sequence", "tensor", "zero")
+CUT = ("features", *OF_TOKENS)
 
 
 def each_example(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
@@ -144,8 +146,9 @@ def test_embed_trains_both_ways_to_the_same_loss() -> None:
         ("two_sites", "accuracy", lambda value: value > 0.95),
         *(
             pytest.param(name, "loss", (2.5).__gt__, marks=pytest.mark.slow)
-            for name in ("text", *CUT)
+            for name in ("text", *OF_TOKENS)
         ),
+        pytest.param("features", "accuracy", (0.94).__lt__, marks=pytest.mark.slow),
         *(
             pytest.param(name, "accuracy", least.__lt__, marks=pytest.mark.slow)
             for name, least in CHOICES.items()

@@ -201,6 +201,14 @@ REFERENCES = (
         kind="misc",
     ),
     Reference(
+        "hansen1990neural",
+        ("Lars Kai Hansen", "Peter Salamon"),
+        "Neural network ensembles",
+        1990,
+        "IEEE Transactions on Pattern Analysis and Machine Intelligence",
+        kind="article",
+    ),
+    Reference(
         "ho2013more",
         (
             "Qirong Ho",
@@ -276,6 +284,14 @@ REFERENCES = (
         2019,
         _ICML,
         "1902.00340",
+    ),
+    Reference(
+        "lakshminarayanan2017simple",
+        ("Balaji Lakshminarayanan", "Alexander Pritzel", "Charles Blundell"),
+        "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+        2017,
+        _NEURIPS,
+        "1612.01474",
     ),
     Reference(
         "li2014scaling",
@@ -575,6 +591,15 @@ REFERENCES = (
         2017,
         _NEURIPS,
         "1705.07878",
+    ),
+    Reference(
+        "yang2019federated",
+        ("Qiang Yang", "Yang Liu", "Tianjian Chen", "Yongxin Tong"),
+        "Federated Machine Learning: Concept and Applications",
+        2019,
+        "ACM Transactions on Intelligent Systems and Technology",
+        "1902.04885",
+        "article",
     ),
     Reference(
         "yu2018gradiveq",

@@ -94,8 +94,8 @@ STRATEGIES = (
     Row("sequence", roles.Sequence),
     Row("pipeline", roles.Pipeline),
     Row("expert", roles.Expert, built=False),
-    Row("features", roles.Features, built=False),
-    Row("ensemble", roles.Ensemble, built=False),
+    Row("features", roles.Features, cites=("yang2019federated",)),
+    Row("ensemble", roles.Ensemble, cites=("lakshminarayanan2017simple",)),
 )
 REDUNDANCY = (Row("coded", roles.Coded, built=False),)
 

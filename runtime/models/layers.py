@@ -66,7 +66,7 @@ class Dense(nnx.Module):
 
     A model that is cut up over a tensor axis has some columns of the kernel here if one
     of the outputs' dims is cut, and some rows, whose products are then summed, if one
-    of the inputs' is.
+    of the inputs' is; so does the first layer over the columns of the data.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Dense(nnx.Module):
         self.kernel = weight(here, std, dims)
         self.bias = constant(self.outputs, 0.0, dims[num:]) if bias else None
         self.by_columns = spread.tensor if self.outputs != tuple(outputs) else None
-        self.by_rows = spread.tensor if self.inputs != tuple(inputs) else None
+        self.by_rows = spread.rows(dims[:num]) if self.inputs != tuple(inputs) else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[..., *inputs]` to `[..., *outputs]`."""

@@ -13,6 +13,8 @@ from diamond.dsl.vocabulary import (
     Cast,
     Dgc,
     Elastic,
+    Ensemble,
+    Features,
     Gossip,
     Gradiveq,
     Hogwild,
@@ -57,7 +59,8 @@ def check_axes(scheme: Scheme) -> None:
         ValueError: If there is something else.
     """
     cut = {parallel.axis for parallel in scheme.parallelism}
-    copied = {block.axis for block in scheme.replicas}
+    apart = [p.axis for p in scheme.parallelism if isinstance(p.strategy, Ensemble)]
+    copied = {block.axis for block in scheme.replicas} | set(apart)
     named = cut | copied
     known = {axis.name for axis in scheme.mesh}
     alone = [axis.name for axis in scheme.mesh if axis.size > 1]
@@ -65,7 +68,9 @@ def check_axes(scheme: Scheme) -> None:
     strange = [
         each
         for each in strategies
-        if not isinstance(each, Zero | Tensor | Sequence | Pipeline)
+        if not isinstance(
+            each, Zero | Tensor | Sequence | Pipeline | Features | Ensemble
+        )
     ]
     _refuse(strange, "strategies of parallelism")
     kinds = [type(each) for each in strategies]
@@ -75,6 +80,8 @@ def check_axes(scheme: Scheme) -> None:
     order = [a.name in copied for a in scheme.mesh if a.name in named]
     inside = order != sorted(order, reverse=True)
     _refuse(["replicas"] if inside else [], "axes inside those of one copy")
+    outside = [a.name for a in scheme.mesh[:1] if apart and a.name not in apart]
+    _refuse(outside, "axes outside an ensemble")
     doubled = [block.redundancy for block in scheme.replicas if block.redundancy]
     _refuse(doubled, "redundancy")
 
@@ -87,6 +94,8 @@ def check_clauses(scheme: Scheme, axes: tuple[ReplicaAxis, ...]) -> None:
     """
     for axis in axes:
         for clause in axis.clauses:
+            if isinstance(clause.consistency, Ensemble):
+                continue
             _refuse(list(_clashes(axis, clause)), f"this over `{axis.name}`")
     _refuse(list(_clashes_between(axes)), "these axes together")
     for block in scheme.replicas:

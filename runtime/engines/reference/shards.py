@@ -6,6 +6,7 @@ of them, each exchanges the same values in the same way.
 
     pipeline cuts the first dim of stacked blocks, in equal parts
     tensor   cuts the first dim named heads, mlp or vocab whose size divides
+    features cuts the dim of the data's columns
     zero     cuts the largest dim, of what is left, whose size divides; the first of
              equal ones
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from diamond.dsl.vocabulary import Pipeline, Scheme, Tensor, Zero
+from diamond.dsl.vocabulary import Features, Pipeline, Scheme, Tensor, Zero
 from diamond.runtime.engines.reference.meeting import Leaves
 from diamond.runtime.engines.reference.vectors import Layout
 
@@ -30,21 +31,23 @@ class Cutter:
     """How one copy is cut up.
 
     Attributes:
-        stages: Devices that hold some blocks each.
         tensor: Devices that hold parts of layers.
         zero: Devices that hold shards of what those hold.
         dims: Path of each leaf -> a name for each of its dims.
+        stages: Devices that hold some blocks each.
+        features: Devices that hold some columns of the data each.
     """
 
     tensor: int = 1
     zero: int = 1
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stages: int = 1
+    features: int = 1
 
     @property
     def num(self) -> int:
         """Devices that hold one copy between them."""
-        return self.stages * self.tensor * self.zero
+        return self.stages * self.tensor * self.features * self.zero
 
     def cuts(self, layout: Layout) -> list[tuple[Cut, ...]]:
         """Returns for each device that holds part of a copy the cuts of its leaves."""
@@ -68,13 +71,19 @@ class Cutter:
         along = fitting[0] if fitting else None
         if along is not None:
             parts[along] *= self.tensor
+        column = names.index("features") if "features" in names else None
+        if column is not None:
+            parts[column] *= self.features
         left = np.array(shape, int) // parts
         dividing = [k for k in range(len(shape)) if left[k] % self.zero == 0]
         inside = max(dividing, key=lambda k: (left[k], -k)) if dividing else None
         return [
-            self._cut(shape, ((0 if stacked else None, p), (along, t), (inside, z)))
-            for p, z, t in itertools.product(
-                range(self.stages), range(self.zero), range(self.tensor)
+            self._cut(
+                shape,
+                ((0 if stacked else None, p), (along, t), (column, f), (inside, z)),
+            )
+            for p, z, t, f in itertools.product(
+                *map(range, (self.stages, self.zero, self.tensor, self.features))
             )
         ]
 
@@ -82,7 +91,7 @@ class Cutter:
         self, shape: tuple[int, ...], places: tuple[tuple[int | None, int], ...]
     ) -> Cut:
         cut = [slice(0, size) for size in shape]
-        nums = (self.stages, self.tensor, self.zero)
+        nums = (self.stages, self.tensor, self.features, self.zero)
         for (dim, place), num in zip(places, nums, strict=True):
             if dim is not None:
                 size = (cut[dim].stop - cut[dim].start) // num
@@ -99,7 +108,11 @@ def cutter_of(scheme: Scheme, dims: Mapping[str, tuple[str, ...]]) -> Cutter:
     sizes = {axis.name: axis.size for axis in scheme.mesh}
     found = {type(each.strategy): sizes[each.axis] for each in scheme.parallelism}
     return Cutter(
-        found.get(Tensor, 1), found.get(Zero, 1), dims, found.get(Pipeline, 1)
+        found.get(Tensor, 1),
+        found.get(Zero, 1),
+        dims,
+        found.get(Pipeline, 1),
+        found.get(Features, 1),
     )
 
 

@@ -12,7 +12,7 @@ from diamond.dsl.vocabulary import (
     Coded,
     Dgc,
     Elastic,
-    Features,
+    Expert,
     Gossip,
     Gradiveq,
     Hogwild,
@@ -161,7 +161,7 @@ def test_axes_without_a_meaning_are_refused():
     with pytest.raises(ValueError, match="axes without a role"):
         axes_of(Scheme("s", mesh=mesh))
     with pytest.raises(ValueError, match="parallelism"):
-        axes_of(Scheme("s", mesh=mesh, parallelism=(Parallel(Features(), "a"),)))
+        axes_of(Scheme("s", mesh=mesh, parallelism=(Parallel(Expert(), "a"),)))
     with pytest.raises(ValueError, match="off the mesh"):
         axes_of(Scheme("s", mesh=mesh, replicas=(Replicas("a"), Replicas("b"))))
     with pytest.raises(ValueError, match="redundancy"):
