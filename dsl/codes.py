@@ -552,4 +552,10 @@ CODES = (
         "A vote counts the classes that members predict; where targets are numbers or "
         "tokens there is none to count.",
     ),
+    Code(
+        "D119",
+        "nothing to distil",
+        "`distill` trains one model on the probabilities that the members of an "
+        "ensemble predict, so that there must be an ensemble, and classes or tokens.",
+    ),
 )

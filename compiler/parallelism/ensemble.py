@@ -14,6 +14,13 @@ under `vote` the loss is that of the mean, and the accuracy that of the vote; of
 many votes the smaller class wins. Tokens and numbers cannot be voted on. Beside each
 metric stands the members' own, on average: `member_loss`, `member_accuracy`.
 
+With `distill`, a run then trains one model of any size on what the members predict
+together: z = log of the mean probabilities, s = the student's logits, temperature T,
+
+    L = (1 - weight) CE(y, s) + weight T^2 KL(softmax(z / T) || softmax(s / T))
+
+on all devices of the mesh, each with a copy of the student and all members.
+
 Bill: nothing crosses the axis in any step. A member holds a model of its own: K times
 the memory over the axis, and K predictions for one.
 
@@ -26,7 +33,8 @@ a program has one leading dim with an entry a member.
 References: L. K. Hansen and P. Salamon, "Neural network ensembles", IEEE Transactions
 on Pattern Analysis and Machine Intelligence, 1990; B. Lakshminarayanan, A. Pritzel and
 C. Blundell, "Simple and scalable predictive uncertainty estimation using deep
-ensembles", arXiv 1612.01474, 2017.
+ensembles", arXiv 1612.01474, 2017; G. Hinton, O. Vinyals and J. Dean, "Distilling the
+knowledge in a neural network", arXiv 1503.02531, 2015.
 """
 
 from collections.abc import Callable, Mapping, Sequence

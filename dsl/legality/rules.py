@@ -9,6 +9,7 @@ from diamond.dsl.legality import (
     centralizations,
     codecs,
     columns,
+    distillation,
     ensembles,
     limits,
     models,
@@ -77,6 +78,8 @@ BETWEEN_TERMS: tuple[Rule, ...] = (
     shards.exchanges_fit,
     ensembles.outermost,
     ensembles.votes_are_of_classes,
+    distillation.there_are_teachers,
+    distillation.there_are_probabilities,
     columns.there_are_columns,
     columns.columns_divide,
     tokens.there_are_tokens,
@@ -127,6 +130,7 @@ def findings(scheme: Scheme) -> Iterator[Finding]:
             if finding not in yielded and not _leans_on(finding, not_built):
                 yielded.add(finding)
                 yield finding
+    yield from distillation.student_fits(scheme, findings)
 
 
 def _leans_on(finding: Finding, parts: set[Path]) -> bool:

@@ -209,6 +209,14 @@ REFERENCES = (
         kind="article",
     ),
     Reference(
+        "hinton2015distilling",
+        ("Geoffrey Hinton", "Oriol Vinyals", "Jeff Dean"),
+        "Distilling the Knowledge in a Neural Network",
+        2015,
+        eprint="1503.02531",
+        kind="misc",
+    ),
+    Reference(
         "ho2013more",
         (
             "Qirong Ho",

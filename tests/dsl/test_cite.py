@@ -76,6 +76,7 @@ def on(center: object = None, rule: object = None, codec: object = None) -> Repl
             on(rule=Scheduled(((Synchronous(), 9), (Local(every=3), None)))),
             [
                 "stich2018local",
+                "hinton2015distilling",
                 "li2020pytorch",
                 "mcmahan2017communication",
                 "lin2020dont",

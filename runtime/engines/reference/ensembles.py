@@ -30,9 +30,8 @@ def measured(
 ) -> Metrics:
     """Returns the metrics of an ensemble, and the means of those of its members."""
     assert task.predictions is not None
-    predict = compute.compiled(task.predictions.predict)
     judge = compute.compiled(task.predictions.judge)
-    outputs = [np.asarray(predict(model, batch)) for model in models]
+    outputs = _outputs(task, models, batch)
     alone = [judge(each, batch) for each in outputs]
     joined = _log_mean(outputs) if task.predictions.are_logits else _mean(outputs)
     found = {name: np.asarray(value) for name, value in judge(joined, batch).items()}
@@ -40,6 +39,21 @@ def measured(
         found["accuracy"] = _winners(outputs) == np.asarray(batch["y"])
     means = {name: _mean([each[name] for each in alone]) for name in alone[0]}
     return found | {f"member_{name}": value for name, value in means.items()}
+
+
+def predicted(
+    task: Task, models: Sequence[Tree], batch: Mapping[str, Any]
+) -> NDArray[Any]:
+    """Returns the logarithms of the mean probabilities of classes."""
+    return _log_mean(_outputs(task, models, batch))
+
+
+def _outputs(
+    task: Task, models: Sequence[Tree], batch: Mapping[str, Any]
+) -> list[NDArray[Any]]:
+    assert task.predictions is not None
+    predict = compute.compiled(task.predictions.predict)
+    return [np.asarray(predict(model, batch)) for model in models]
 
 
 def _mean(values: Sequence[Any]) -> NDArray[Any]:
