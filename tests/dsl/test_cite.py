@@ -18,6 +18,7 @@ from diamond.dsl.vocabulary import (
     Local,
     Nesterov,
     NoCompression,
+    Parallel,
     ParameterServer,
     Pipelined,
     Replicas,
@@ -76,7 +77,6 @@ def on(center: object = None, rule: object = None, codec: object = None) -> Repl
             on(rule=Scheduled(((Synchronous(), 9), (Local(every=3), None)))),
             [
                 "stich2018local",
-                "hinton2015distilling",
                 "li2020pytorch",
                 "mcmahan2017communication",
                 "lin2020dont",
@@ -156,6 +156,7 @@ def test_every_key_is_a_papers_and_every_paper_is_cited() -> None:
         for field in fields_of(row.term):
             named |= {key for _, key in field.meaning.cites}
     own = {
+        "hinton2015distilling",
         "li2020pytorch",
         "mcmahan2017communication",
         "koloskova2019decentralized",
@@ -196,3 +197,15 @@ def test_an_entry_is_plain_ascii_with_balanced_braces() -> None:
         entry = bibtex(one)
         assert entry.isascii()
         assert entry.count("{") == entry.count("}")
+
+
+def test_what_is_distilled_is_cited_last() -> None:
+    seats = Parallel(Ensemble("vote"), "seat")
+    scheme = Scheme(
+        "a", mesh=(Axis("seat", 2),), parallelism=(seats,), distill=Distill()
+    )
+    assert [one.key for one in citations(scheme)] == [
+        "lakshminarayanan2017simple",
+        "hansen1990neural",
+        "hinton2015distilling",
+    ]
