@@ -13,6 +13,8 @@ from diamond.dsl.vocabulary import (
     Asynchronous,
     Axis,
     Cast,
+    Distill,
+    Ensemble,
     Gossip,
     Int8,
     Local,
