@@ -67,7 +67,7 @@ def flows_of(
         train: In how many microbatches it takes its share, what it recomputes, and in
             what precision.
     """
-    if all(axis.strategy is None or axis.size == 1 for axis in axes):
+    if all(axis.holds_copies or axis.size == 1 for axis in axes):
         return ()
     settings = (train.accumulate, train.remat, train.precision)
     shards = shards_of(axes, tensors, task, *settings)

@@ -46,8 +46,8 @@ class MeshAxis:
         loose: Whether the copies along the axis may differ between steps.
         bandwidth: Bits per second of a member's link, or None where not declared.
         latency: Seconds of a message, or None where not declared.
-        strategy: How one copy of the model is cut up over the axis; None where the
-            axis holds replicas.
+        strategy: How one copy of the model is cut up over the axis, or that its
+            members are an ensemble; None where the axis holds replicas.
     """
 
     name: str
@@ -58,10 +58,15 @@ class MeshAxis:
     strategy: families.Strategy | None = None
 
     @property
+    def holds_copies(self) -> bool:
+        """Whether each place has a model of its own: replicas, or an ensemble."""
+        return self.strategy is None or isinstance(self.strategy, words.Ensemble)
+
+    @property
     def splits_batch(self) -> bool:
         """Whether the members along the axis get different examples."""
-        shared = self.strategy is None
-        return shared or isinstance(self.strategy, words.Zero | words.Expert)
+        shared = isinstance(self.strategy, words.Zero | words.Expert)
+        return self.holds_copies or shared
 
     @property
     def splits_tokens(self) -> bool:
@@ -365,8 +370,8 @@ class Plan:
 
     @property
     def members(self) -> int:
-        """Number of replicas: of copies of the model, whole or cut up."""
-        return math.prod(axis.size for axis in self.axes if axis.strategy is None)
+        """Number of models: replicas and members of an ensemble, whole or cut up."""
+        return math.prod(axis.size for axis in self.axes if axis.holds_copies)
 
     @property
     def shares(self) -> int:
@@ -376,7 +381,7 @@ class Plan:
     @property
     def shard_axes(self) -> tuple[str, ...]:
         """Names of the axes that one copy is cut up over, outermost first."""
-        return tuple(axis.name for axis in self.axes if axis.strategy is not None)
+        return tuple(axis.name for axis in self.axes if not axis.holds_copies)
 
     @property
     def local_tensors(self) -> tuple[TensorSpec, ...]:

@@ -14,6 +14,7 @@ import jax
 
 from diamond.compiler.accumulation import Step, accumulated
 from diamond.compiler.parallelism.expert import ExpertGroup
+from diamond.compiler.parallelism.features import columns_axis
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
 from diamond.compiler.parallelism.sequence import TokenGroup
@@ -130,17 +131,17 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
     """Returns the loss of a device's part of the parameters.
 
     Raises:
-        ValueError: If an axis cuts layers, tokens or experts and the task cannot say
-            how.
+        ValueError: If an axis cuts layers, tokens, experts or inputs and the task
+            cannot say how.
     """
     spread = _spread_of(axes)
     if spread == WHOLE:
         return task.loss
     if task.spread is None:
-        pairs = zip(spread, ("layers", "tokens", "experts"), strict=True)
-        [(first, what), *_] = [(g, what) for g, what in pairs if g is not None]
+        [first, *_] = [group for group in spread if group is not None]
+        word = first.scope.rpartition(".")[2]
         raise ValueError(
-            f"`{first.scope.rpartition('.')[2]} over {first.axis}` cuts the {what} of "
+            f"`{word} over {first.axis}` cuts the {_CUT[word]} of "
             "a built-in model, and this model is the caller's own: use `zero`, or a "
             "model of the language"
         )
@@ -148,7 +149,9 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
 
 
 def _spread_of(axes: Sequence[MeshAxis]) -> Spread:
-    return Spread(_tensor_of(axes), _sequence_of(axes), _expert_of(axes))
+    return Spread(
+        _tensor_of(axes), _sequence_of(axes), _expert_of(axes), _features_of(axes)
+    )
 
 
 def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
@@ -156,6 +159,15 @@ def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
         if isinstance(axis.strategy, words.Tensor) and axis.size > 1:
             return Group(axis.name, axis.size, SCOPE + scope_of(axis))
     return None
+
+
+_CUT = {"tensor": "layers", "sequence": "tokens", "expert": "experts"}
+_CUT |= {"features": "inputs"}
+
+
+def _features_of(axes: Sequence[MeshAxis]) -> Group | None:
+    axis = columns_axis(axes)
+    return Group(axis.name, axis.size, SCOPE + scope_of(axis)) if axis else None
 
 
 def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:

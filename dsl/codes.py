@@ -535,12 +535,6 @@ CODES = (
         "what a schedule keeps from turn to turn, may not go with that.",
     ),
     Code(
-        "D121",
-        "heads in uneven groups",
-        "A head of keys and values serves a group of attention heads, and all groups "
-        "are equally large.",
-    ),
-    Code(
         "D110",
         "experts do not divide among devices",
         "Every device of an `expert` axis holds equally many experts of each layer.",
@@ -567,5 +561,41 @@ CODES = (
         "room that no token takes",
         "A warning: with `capacity = experts / top_k` each expert has room for every "
         "token; what is beyond would be computed for nothing, and is not.",
+    ),
+    Code(
+        "D115",
+        "no columns to cut",
+        "`features` gives each device some columns of the data and the rows of the "
+        "first layer for them, which an `mlp` has and no other model.",
+    ),
+    Code(
+        "D116",
+        "columns cannot be cut so",
+        "`features` cuts the first dim of an example into equal parts: its columns, or "
+        "the rows of an image.",
+    ),
+    Code(
+        "D117",
+        "ensemble inside another axis",
+        "Members of an ensemble share nothing, so that all other axes stand inside of "
+        "a member: `mesh` lists axes from the outermost.",
+    ),
+    Code(
+        "D118",
+        "nothing to vote on",
+        "A vote counts the classes that members predict; where targets are numbers or "
+        "tokens there is none to count.",
+    ),
+    Code(
+        "D119",
+        "nothing to distil",
+        "`distill` trains one model on the probabilities that the members of an "
+        "ensemble predict, so that there must be an ensemble, and classes or tokens.",
+    ),
+    Code(
+        "D121",
+        "heads in uneven groups",
+        "A head of keys and values serves a group of attention heads, and all groups "
+        "are equally large.",
     ),
 )

@@ -13,7 +13,7 @@ from flax import nnx
 from diamond.compiler.parallelism.precision import narrowed, widened
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import Stack, order_of
-from diamond.compiler.task import Batch, Params, Task
+from diamond.compiler.task import Batch, Params, Predictions, Task
 from diamond.dsl.vocabulary.parallelism import Expert, Pipeline
 from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
 from diamond.dsl.vocabulary.training import (
@@ -244,18 +244,25 @@ def _built_in(
         outputs, penalty = with_penalty(computing, params, batch["x"])
         return _added(jnp.mean(values(outputs, batch["y"])), penalty)
 
-    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
-        outputs, notes = with_notes(computing, params, batch["x"])
+    def predict(params: Params, batch: Batch) -> jax.Array:
+        return with_notes(computing, params, batch["x"])[0]
+
+    def judge(outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         targets = batch["y"]
-        metrics = {"loss": values(outputs, targets), **notes}
+        metrics = {"loss": values(outputs, targets)}
         if not regression and targets.ndim == 1:
             metrics["accuracy"] = jnp.argmax(outputs, axis=-1) == targets
         return {
             name: value.astype(metrics["loss"].dtype) for name, value in metrics.items()
         }
 
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        outputs, notes = with_notes(computing, params, batch["x"])
+        return {**judge(outputs, batch), **notes}
+
     report = _same if regression else _with_perplexity
-    return Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+    task = Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+    return task._replace(predictions=Predictions(predict, judge, not regression))
 
 
 def _added(loss: jax.Array, penalty: jax.Array | None) -> jax.Array:
@@ -322,6 +329,16 @@ def _in_fp64(task: Task) -> Task:
         init=init,
         loss=lambda params, batch: task.loss(params, _wide(batch)),
         measure=lambda params, batch: task.measure(params, _wide(batch)),
+        predictions=_wide_predictions(task.predictions),
+    )
+
+
+def _wide_predictions(found: Predictions | None) -> Predictions | None:
+    if found is None:
+        return None
+    return found._replace(
+        predict=lambda params, batch: found.predict(params, _wide(batch)),
+        judge=lambda outputs, batch: found.judge(outputs, _wide(batch)),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.parallelism.cuts import is_gathered_at_once
+from diamond.compiler.parallelism.ensemble import ensemble_axis
+from diamond.compiler.parallelism.features import columns_axis
 from diamond.compiler.parallelism.staging import microbatches_of
 from diamond.compiler.plan import MeshAxis, Plan
 from diamond.dsl import vocabulary as words
@@ -35,7 +37,18 @@ def write_equations(plan: Plan) -> Plan:
         for axis in shards
         if is_gathered_at_once(axis)
     ]
-    return replace(plan, equations=tuple(lines))
+    return replace(plan, equations=(*lines, *_consolidated(plan)))
+
+
+def _consolidated(plan: Plan) -> list[str]:
+    """Says how the members of an ensemble are evaluated."""
+    axis = ensemble_axis(plan.axes)
+    if axis is None:
+        return []
+    assert isinstance(axis.strategy, words.Ensemble)
+    if axis.strategy.consolidation == "vote":
+        return [f"evaluated: the class that most members over {axis.name} predict"]
+    return [f"evaluated: mean over {axis.name} of what each member predicts"]
 
 
 def _experts(plan: Plan, axis: MeshAxis, term: words.Expert) -> Iterator[str]:
@@ -64,7 +77,9 @@ def _share(plan: Plan) -> str:
     text = f", in {parts} microbatches of {each // parts}" if parts > 1 else ""
     tokens = math.prod(axis.size for axis in plan.axes if axis.splits_tokens)
     row = f", 1/{tokens} of the tokens of each" if tokens > 1 else ""
-    return f"{each} of {plan.batch} examples{row}{text}"
+    columns = columns_axis(plan.axes)
+    part = f", 1/{columns.size} of the columns of each" if columns else ""
+    return f"{each} of {plan.batch} examples{row}{part}{text}"
 
 
 def _exchange(part: Part) -> list[str]:

@@ -7,7 +7,7 @@ from diamond.dsl.diagnostics import SchemeError
 from diamond.dsl.emit import format_term, parse_term
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.vocabulary.optimizers import signature_of
-from diamond.dsl.vocabulary.parallelism import Expert, Zero
+from diamond.dsl.vocabulary.parallelism import Ensemble, Expert, Zero
 from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.training import Arrays, Call
 
@@ -84,7 +84,7 @@ def splits_batch(scheme: Scheme, axis: str) -> bool:
     cut = [
         each.axis
         for each in scheme.parallelism
-        if not isinstance(each.strategy, Zero | Expert)
+        if not isinstance(each.strategy, Zero | Expert | Ensemble)
     ]
     return axis not in cut
 

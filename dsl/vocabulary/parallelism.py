@@ -67,7 +67,7 @@ class Expert(Term):
 
 @dataclass(frozen=True, slots=True)
 class Features(Term):
-    """Each member holds some columns of the data."""
+    """Each device holds some columns of the data, and the rows of a layer for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,10 @@ class Ensemble(Term):
     """Members train alone and are consolidated by their predictions."""
 
     consolidation: str = arg(
-        "how predictions become one", default="average", choices=("average", "vote")
+        "how predictions become one: by their mean, or by most votes",
+        default="average",
+        choices=("average", "vote"),
+        cites=(("vote", "hansen1990neural"),),
     )
 
 

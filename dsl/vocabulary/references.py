@@ -211,6 +211,22 @@ REFERENCES = (
         kind="article",
     ),
     Reference(
+        "hansen1990neural",
+        ("Lars Kai Hansen", "Peter Salamon"),
+        "Neural network ensembles",
+        1990,
+        "IEEE Transactions on Pattern Analysis and Machine Intelligence",
+        kind="article",
+    ),
+    Reference(
+        "hinton2015distilling",
+        ("Geoffrey Hinton", "Oriol Vinyals", "Jeff Dean"),
+        "Distilling the Knowledge in a Neural Network",
+        2015,
+        eprint="1503.02531",
+        kind="misc",
+    ),
+    Reference(
         "ho2013more",
         (
             "Qirong Ho",
@@ -286,6 +302,14 @@ REFERENCES = (
         2019,
         _ICML,
         "1902.00340",
+    ),
+    Reference(
+        "lakshminarayanan2017simple",
+        ("Balaji Lakshminarayanan", "Alexander Pritzel", "Charles Blundell"),
+        "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+        2017,
+        _NEURIPS,
+        "1612.01474",
     ),
     Reference(
         "lepikhin2021gshard",
@@ -621,6 +645,15 @@ REFERENCES = (
         2017,
         _NEURIPS,
         "1705.07878",
+    ),
+    Reference(
+        "yang2019federated",
+        ("Qiang Yang", "Yang Liu", "Tianjian Chen", "Yongxin Tong"),
+        "Federated Machine Learning: Concept and Applications",
+        2019,
+        "ACM Transactions on Intelligent Systems and Technology",
+        "1902.04885",
+        "article",
     ),
     Reference(
         "yu2018gradiveq",

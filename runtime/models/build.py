@@ -51,6 +51,7 @@ def module_factory(
     """
     if isinstance(term, Transformer):
         _check_transformer(term, inputs, tokens)
+        _refuse_columns(term, spread)
         if experts is not None:
             return lambda rngs: randomize(
                 MixtureModule(term, experts, outputs, spread, remat=remat), rngs
@@ -75,6 +76,11 @@ def module_factory(
 def _refuse_spread(term: ConvNet, spread: Spread) -> None:
     if spread != WHOLE:
         raise ValueError(f"the layers of `{word_of(term)}` are not cut up over devices")
+
+
+def _refuse_columns(term: Transformer, spread: Spread) -> None:
+    if spread.features is not None:
+        raise ValueError(f"the tokens of `{word_of(term)}` have no columns to cut")
 
 
 def _check_transformer(term: Transformer, inputs: Shape, tokens: bool) -> None:

@@ -67,7 +67,8 @@ class Dense(nnx.Module):
 
     A model that is cut up over a tensor axis has some columns of the kernel here if one
     of the outputs' dims is cut, and some rows, whose products are then summed, if one
-    of the inputs' is. Where it is `wide`, its outputs are fp32 at least.
+    of the inputs' is; so does the first layer over the columns of the data. Where it is
+    `wide`, its outputs are fp32 at least.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Dense(nnx.Module):
         self.kernel = weight(here, std, dims)
         self.bias = constant(self.outputs, 0.0, dims[num:]) if bias else None
         self.by_columns = spread.tensor if self.outputs != tuple(outputs) else None
-        self.by_rows = spread.tensor if self.inputs != tuple(inputs) else None
+        self.by_rows = spread.rows(dims[:num]) if self.inputs != tuple(inputs) else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[..., *inputs]` to `[..., *outputs]`."""

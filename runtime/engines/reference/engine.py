@@ -30,6 +30,7 @@ from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.engines.reference import (
     beginning,
     compute,
+    ensembles,
     members,
     replicas,
     stages,
@@ -54,6 +55,8 @@ class ReferenceEngine:
         axes: The replica axes, from the outermost.
         sizes: Members along each replica axis.
         num_members: Members in all.
+        ensemble: The axis whose members train alone, or None.
+        num_models: Models that never agree: one, or the members of an ensemble.
 
     Raises:
         ValueError: If the scheme asks for something without a meaning here, or for
@@ -68,11 +71,21 @@ class ReferenceEngine:
         self.axes = axes_of(scheme, cutter_of(scheme, names_of(task.dims)))
         self.sizes = tuple(axis.size for axis in self.axes)
         self.num_members = math.prod(self.sizes)
+        self.ensemble = ensembles.axis_of(self.axes)
+        self.num_models = self.ensemble.size if self.ensemble else 1
         self._has_stepped = False
 
     def init(self, key: jax.Array) -> ReferenceState:
-        """Returns the state before the first step: all members start equal."""
-        return self.initial_from(compute.compiled(self.task.init)(key))
+        """Returns the state before the first step.
+
+        All members start equal, but those of an ensemble, which draw their own.
+        """
+        init = compute.compiled(self.task.init)
+        if self.ensemble is None:
+            return self.initial_from(init(key))
+        keys = [jax.random.fold_in(key, place) for place in range(self.num_models)]
+        trees = [init(each) for each in keys for _ in range(self.ensemble.inside)]
+        return self.from_members(trees)
 
     def initial_from(self, params: Any) -> ReferenceState:
         """Returns the state before the first step, from given parameters."""
@@ -140,9 +153,17 @@ class ReferenceEngine:
         return self._has_stepped
 
     def evaluate(self, state: ReferenceState, batch: Batch) -> dict[str, float]:
-        """Returns the task's metrics over a batch, at the average parameters."""
-        measure = compute.compiled(self.task.measure)
-        measured = measure(self.consolidated(state), dict(batch))
+        """Returns the task's metrics over a batch, at the average parameters.
+
+        Of an ensemble, those of what its members predict together.
+        """
+        models = self.models(state)
+        if self.ensemble is None:
+            measure = compute.compiled(self.task.measure)
+            measured = measure(models[0], dict(batch))
+        else:
+            [term] = self.ensemble.rules
+            measured = ensembles.measured(self.task, models, dict(batch), term)
         means = {
             name: float(np.mean(np.asarray(values), dtype=np.float64))
             for name, values in measured.items()
@@ -154,9 +175,24 @@ class ReferenceEngine:
         return state.params[member]
 
     def consolidated(self, state: ReferenceState) -> Tree:
-        """Returns the average of the members' parameters."""
-        mean = average(replicas.positions(state))
-        return vectors.unflatten(mean, state.params[0])
+        """Returns the average of the members' parameters.
+
+        Raises:
+            ValueError: If they are an ensemble, whose parameters have no average.
+        """
+        if self.ensemble is not None:
+            raise ValueError("an ensemble has many models: see `models`")
+        return self.models(state)[0]
+
+    def models(self, state: ReferenceState) -> list[Tree]:
+        """Returns the average of the members' parameters, for each member of an
+        ensemble its own.
+        """
+        here, inside = replicas.positions(state), self.num_members // self.num_models
+        return [
+            vectors.unflatten(average(here[i : i + inside]), state.params[0])
+            for i in range(0, self.num_members, inside)
+        ]
 
     def _differentiate(
         self, state: ReferenceState, seen: Sequence[Vector], batch: Batch

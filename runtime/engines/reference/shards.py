@@ -7,18 +7,27 @@ of them, each exchanges the same values in the same way.
     pipeline cuts the first dim of stacked blocks, in equal parts
     expert   cuts the first dim of stacked experts, in equal parts
     tensor   cuts the first dim of heads (of keys, too), mlp or vocab whose size divides
+    features cuts the dim of the data's columns
     zero     cuts the largest dim, of what is left, whose size divides; the first of
              equal ones
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from diamond.dsl.vocabulary import Expert, Pipeline, Scheme, Tensor, Zero
+from diamond.dsl.vocabulary import (
+    Expert,
+    Features,
+    Pipeline,
+    Scheme,
+    Tensor,
+    Zero,
+)
 from diamond.runtime.engines.reference.meeting import Leaves
 from diamond.runtime.engines.reference.vectors import Layout
 
@@ -36,6 +45,8 @@ class Cutter:
         tensor: Devices that hold parts of layers.
         zero: Devices that hold shards of what those hold.
         dims: Path of each leaf -> a name for each of its dims.
+        stages: Devices that hold some blocks each.
+        features: Devices that hold some columns of the data each.
     """
 
     tensor: int = 1
@@ -43,11 +54,13 @@ class Cutter:
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stages: int = 1
     experts: int = 1
+    features: int = 1
 
     @property
     def num(self) -> int:
         """Devices that hold one copy between them."""
-        return self.stages * self.experts * self.tensor * self.zero
+        over = (self.stages, self.experts, self.tensor, self.features, self.zero)
+        return math.prod(over)
 
     def cuts(self, layout: Layout) -> list[tuple[Cut, ...]]:
         """Returns for each device that holds part of a copy the cuts of its leaves."""
@@ -71,6 +84,9 @@ class Cutter:
         along = fitting[0] if fitting else None
         if along is not None:
             parts[along] *= self.tensor
+        column = names.index("features") if "features" in names else None
+        if column is not None:
+            parts[column] *= self.features
         left = np.array(shape, int) // parts
         dividing = [k for k in range(len(shape)) if left[k] % self.zero == 0]
         inside = max(dividing, key=lambda k: (left[k], -k)) if dividing else None
@@ -81,14 +97,16 @@ class Cutter:
                     (0 if stacked else None, p),
                     (0 if mixed else None, e),
                     (along, t),
+                    (column, f),
                     (inside, z),
                 ),
             )
-            for p, e, z, t in itertools.product(
+            for p, e, z, t, f in itertools.product(
                 range(self.stages),
                 range(self.experts),
                 range(self.zero),
                 range(self.tensor),
+                range(self.features),
             )
         ]
 
@@ -96,7 +114,7 @@ class Cutter:
         self, shape: tuple[int, ...], places: tuple[tuple[int | None, int], ...]
     ) -> Cut:
         cut = [slice(0, size) for size in shape]
-        nums = (self.stages, self.experts, self.tensor, self.zero)
+        nums = (self.stages, self.experts, self.tensor, self.features, self.zero)
         for (dim, place), num in zip(places, nums, strict=True):
             if dim is not None:
                 size = (cut[dim].stop - cut[dim].start) // num
@@ -118,6 +136,7 @@ def cutter_of(scheme: Scheme, dims: Mapping[str, tuple[str, ...]]) -> Cutter:
         dims,
         found.get(Pipeline, 1),
         found.get(Expert, 1),
+        found.get(Features, 1),
     )
 
 

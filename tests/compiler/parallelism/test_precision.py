@@ -1,5 +1,6 @@
 """bf16: what is computed in it, and what is not."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,7 +15,6 @@ from jax.sharding import PartitionSpec
 from diamond.compiler.compat import abstract_mesh
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.precision import carried, product
-from diamond.compiler.parallelism.sequence import TokenGroup
 from diamond.compiler.plan_text import print_plan, read_plan
 from diamond.compiler.program import Program
 from diamond.dsl.vocabulary import (
@@ -36,6 +36,10 @@ from diamond.runtime.models.layers import NORMS
 from diamond.runtime.tasks import make_task, task_from
 from tests.comparison import follow_copies
 from tests.conversion import Pair
+from tests.experts import EXPERT, mixed, mixed_program
+from tests.experts import task_of as mixture_of
+from tests.pipelines import MODEL as STAGED
+from tests.pipelines import TERMS, piped, piped_program, piped_task
 from tests.shards import STRATEGIES, cut_program, cut_scheme, task_of, tokens_at
 
 KEY = jax.random.key(0)
@@ -78,6 +82,34 @@ def test_every_strategy_is_certified_and_stays_with_the_reference(axes: Any) -> 
     pair = Pair(cut_program(scheme), ReferenceEngine(scheme, task_of(scheme)))
     pair.program.certify()
     follow_copies(pair, tokens_at, steps=4, tolerance=2e-3)
+
+
+def test_experts_are_sent_tokens_in_bf16() -> None:
+    scheme = mixed(("lane", 2, EXPERT), precision="bf16")
+    pair = Pair(mixed_program(scheme), ReferenceEngine(scheme, mixture_of(scheme)))
+    sent = {row.kind: row.dtype for row in pair.program.certify().rows}
+    assert sent == {"all-to-all": "u16", "all-reduce": "f32"}
+    follow_copies(pair, tokens_at, steps=2, tolerance=2e-3)
+
+
+@pytest.mark.parametrize("schedule", ["one_f_one_b", "zero_bubble"])
+def test_stages_pass_on_what_they_make_in_bf16(schedule: str) -> None:
+    term = dataclasses.replace(TERMS[schedule], microbatches=2)
+    model = dataclasses.replace(STAGED, layers=2)
+    outer = ("chip", 2, Tensor())
+    scheme = piped(term, 2, outer, model=model, precision="bf16")
+    program = piped_program(scheme)
+    engine = ReferenceEngine(scheme, piped_task(scheme))
+    rows = program.certify().rows
+    assert {r.dtype for r in rows if r.kind == "collective-permute"} == {"u16"}
+    state, truth = (each.init(KEY) for each in (program, engine))
+    for step in range(3):
+        state, found = program.step(state, tokens_at(step))
+        truth, expected = engine.step(truth, tokens_at(step))
+        mean = np.asarray(found["loss"]).mean()
+        np.testing.assert_allclose(mean, expected["loss"].mean(), rtol=2e-3)
+    kept = jax.tree.leaves((state.params, state.optimizer))
+    assert {leaf.dtype.name for leaf in kept} == {"float32", "int32"}
 
 
 def test_alone_it_is_the_reference() -> None:
@@ -231,10 +263,9 @@ def test_a_product_of_bf16_is_fp32_and_its_gradients_are_bf16() -> None:
 def test_what_is_passed_on_crosses_as_bits_and_what_is_added_up_in_fp32() -> None:
     x = jnp.ones((2, 4, 8), BF16)
     group = Group("host", 2, "diamond:host.tensor")
-    tokens = TokenGroup("host", 2, "all_to_all", "diamond:host.sequence")
 
     def inside(x: Any) -> Any:
-        return group.leave(x), group.pass_on(x), tokens._turned(x, 2, 1)
+        return group.leave(x), group.pass_on(x), group.turn(x, 2, 1)
 
     everywhere = PartitionSpec()
     mapped = jax.shard_map(
