@@ -501,6 +501,12 @@ CODES = (
         "and no other model.",
     ),
     Code(
+        "D098",
+        "second moment of some values is zero",
+        "1-bit Adam freezes the second moment and divides by it, so that all values "
+        "must have one by then.",
+    ),
+    Code(
         "D100",
         "no blocks for a pipeline",
         "A pipeline gives each stage some of a model's blocks, so that the model must "
