@@ -99,14 +99,16 @@ BESIDE = {
 )
 def test_stages_that_are_cut_up(schedule: str, beside: list[str]) -> None:
     term = dataclasses.replace(TERMS[schedule], microbatches=2)
-    _hold(piped(term, 2, *(BESIDE[name] for name in beside), model=SMALL))
+    model = dataclasses.replace(SMALL, heads=4)
+    _hold(piped(term, 2, *(BESIDE[name] for name in beside), model=model))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [list(BESIDE)[:2], list(BESIDE)[1:]])
 def test_chunks_that_are_cut_up(beside: list[str]) -> None:
     term = dataclasses.replace(TERMS["interleaved"], microbatches=2)
-    _hold(piped(term, 2, *(BESIDE[name] for name in beside)))
+    model = dataclasses.replace(MODEL, heads=4)
+    _hold(piped(term, 2, *(BESIDE[name] for name in beside), model=model))
 
 
 @pytest.mark.slow
