@@ -2,7 +2,7 @@
 
 A scan over ticks: every stage works at every tick, on what the one before sent at the
 tick before, and the gradient of the scan is the way back. A stage is computed again for
-its gradient. The stages that have nothing to do compute in vain, which is how a pipeline
+its gradient. Stages that have nothing to do compute in vain, which is how a pipeline
 is usually written under `jit`.
 """
 

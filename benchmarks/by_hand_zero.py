@@ -63,7 +63,10 @@ def _shards(
     [axis] = mesh.axis_names
 
     def spec(_: str, leaf: jax.ShapeDtypeStruct) -> PartitionSpec:
-        dim = max(range(leaf.ndim), key=lambda d: (leaf.shape[d] % mesh.size == 0) * leaf.shape[d])
+        dim = max(
+            range(leaf.ndim),
+            key=lambda d: (leaf.shape[d] % mesh.size == 0) * leaf.shape[d],
+        )
         return PartitionSpec(*[None] * dim, axis)
 
     return layout_of(mesh, optimizer, params, spec, PartitionSpec(axis))

@@ -90,9 +90,7 @@ def _transformer(
     batch: int,
     layers: int = 2,
 ) -> Case:
-    text = SHARDED.format(
-        layers=layers, batch=batch, mesh=mesh, strategies=strategies
-    )
+    text = SHARDED.format(layers=layers, batch=batch, mesh=mesh, strategies=strategies)
     scheme, _ = load_text(text)
     return Case(name, scheme, by_hand.transformer, ways)
 
@@ -158,9 +156,7 @@ class Ours:
 class Theirs:
     """A run of the step by hand."""
 
-    def __init__(
-        self, hand: Hand, params: Any, state: Any, batches: list[Any]
-    ) -> None:
+    def __init__(self, hand: Hand, params: Any, state: Any, batches: list[Any]) -> None:
         layout = hand.layout
         self.batches, self.step = batches, hand.step
         self.sharding = layout.shardings(layout.batch)

@@ -9,7 +9,8 @@ parameter: it alone keeps the optimizer's state of it and updates it.
 
 The largest dim that divides by N is cut, the first of equal ones; a parameter without
 one stays whole on every device, and its gradients are summed. Stage 1 adds the
-gradients of microbatches up whole, stages 2 and 3 in shards.
+gradients of microbatches up whole, stages 2 and 3 in shards. What a layer has of one
+element type crosses at once, in one message.
 
 Bill, for V values on a device and M microbatches: 2V(N-1)/N at stage 1, (M+1)V(N-1)/N
 at stage 2, and at most 3MV(N-1)/N at stage 3, since parameters that the gradient does
@@ -22,10 +23,12 @@ References: S. Rajbhandari, J. Rasley, O. Ruwase and Y. He, "ZeRO: memory optimi
 toward training trillion parameter models", arXiv 1910.02054, 2019.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from diamond.compiler.parallelism.remat import kept_between
 
@@ -44,6 +47,7 @@ class Zero(NamedTuple):
         size: Devices along it.
         stage: 1, 2 or 3.
         dims: For each parameter the dim that is cut, None where it is whole.
+        together: The parameters that are cut, by what crosses in one message.
         scope: Name that its collectives carry in compiled programs.
     """
 
@@ -51,6 +55,7 @@ class Zero(NamedTuple):
     size: int
     stage: int
     dims: tuple[int | None, ...]
+    together: tuple[tuple[int, ...], ...]
     scope: str
 
     def own(self, leaves: Sequence[Any]) -> Leaves:
@@ -59,17 +64,11 @@ class Zero(NamedTuple):
 
     def gather(self, shards: Sequence[Any]) -> Leaves:
         """Puts the parameters together from everyone's shards."""
-        pairs = zip(shards, self.dims, strict=True)
-        with jax.named_scope(self.scope):
-            return [x if dim is None else self._gathered(x, dim) for x, dim in pairs]
+        return self._by_message(shards, self._gathered)
 
     def reduce(self, leaves: Sequence[Any]) -> Leaves:
         """Returns this device's shards of everyone's sum."""
-        pairs = zip(leaves, self.dims, strict=True)
-        with jax.named_scope(self.scope):
-            return [
-                self._sum(g) if d is None else self._scattered(g, d) for g, d in pairs
-            ]
+        return self._by_message(self.sum_whole(leaves), self._scattered)
 
     def sum_whole(self, leaves: Sequence[Any]) -> Leaves:
         """Sums what is not cut, and leaves the rest."""
@@ -83,9 +82,11 @@ class Zero(NamedTuple):
         """Returns a function whose gradient gathers again instead of keeping."""
         return jax.checkpoint(function, policy=kept_between(remat) or self._is_kept)
 
-    def _is_kept(self, primitive: Any, *_: Any, **params: Any) -> bool:
+    def _is_kept(self, primitive: Any, *given: Any, **params: Any) -> bool:
         if primitive.name == "all_gather":
             return self.axis not in params["axis_name"]
+        if primitive.name == "concatenate":  # of vectors: the shards of a message
+            return bool(given[0].ndim > 1)
         return primitive.name not in _FORMS
 
     def _shard(self, x: Any, dim: int | None) -> Any:
@@ -95,11 +96,66 @@ class Zero(NamedTuple):
         start = jax.lax.axis_index(self.axis) * size
         return jax.lax.dynamic_slice_in_dim(x, start, size, dim)
 
-    def _gathered(self, x: Any, dim: int) -> Any:
-        return jax.lax.all_gather(x, self.axis, axis=dim, tiled=True)
+    def _by_message(
+        self,
+        leaves: Sequence[Any],
+        cross: Callable[[Leaves, Sequence[int]], Leaves],
+    ) -> Leaves:
+        crossed = list(leaves)
+        for places in self.together:
+            dims = [dim for place in places if (dim := self.dims[place]) is not None]
+            with jax.named_scope(self.scope):
+                made = cross([leaves[place] for place in places], dims)
+            for place, leaf in zip(places, made, strict=True):
+                crossed[place] = leaf
+        return crossed
 
-    def _scattered(self, x: Any, dim: int) -> Any:
-        return jax.lax.psum_scatter(x, self.axis, scatter_dimension=dim, tiled=True)
+    def _gathered(self, shards: Leaves, dims: Sequence[int]) -> Leaves:
+        if len(shards) == 1:
+            [shard], [dim] = shards, dims
+            return [jax.lax.all_gather(shard, self.axis, axis=dim, tiled=True)]
+        mine = jnp.concatenate([shard.reshape(-1) for shard in shards])
+        rows = _split(jax.lax.all_gather(mine, self.axis), shards, 1)
+        return [
+            _joined(row.reshape(self.size, *shard.shape), dim)
+            for row, shard, dim in zip(rows, shards, dims, strict=True)
+        ]
+
+    def _scattered(self, leaves: Leaves, dims: Sequence[int]) -> Leaves:
+        if len(leaves) == 1:
+            [leaf], [dim] = leaves, dims
+            return [self._sum_scattered(leaf, dim, tiled=True)]
+        parts = [
+            _apart(leaf, dim, self.size) for leaf, dim in zip(leaves, dims, strict=True)
+        ]
+        rows = jnp.concatenate([part.reshape(self.size, -1) for part in parts], 1)
+        shards = [part[0] for part in parts]
+        found = _split(self._sum_scattered(rows, 0, tiled=False), shards, 0)
+        return [
+            each.reshape(shard.shape) for each, shard in zip(found, shards, strict=True)
+        ]
+
+    def _sum_scattered(self, x: Any, dim: int, *, tiled: bool) -> Any:
+        return jax.lax.psum_scatter(x, self.axis, scatter_dimension=dim, tiled=tiled)
 
     def _sum(self, x: Any) -> Any:
         return jax.lax.psum(x, self.axis)
+
+
+def _split(x: Any, like: Leaves, dim: int) -> Leaves:
+    """Cuts a dim into parts of the sizes of some arrays."""
+    ends = list(itertools.accumulate(leaf.size for leaf in like))
+    return jnp.split(x, ends[:-1], axis=dim)
+
+
+def _joined(shards: Any, dim: int) -> Any:
+    """Joins `[devices, ...]` along a dim of what each device has."""
+    whole = jnp.moveaxis(shards, 0, dim)
+    return whole.reshape(*whole.shape[:dim], -1, *whole.shape[dim + 2 :])
+
+
+def _apart(whole: Any, dim: int, parts: int) -> Any:
+    """Cuts a dim into equal parts, `[parts, ...]`."""
+    shape = whole.shape
+    split = whole.reshape(*shape[:dim], parts, -1, *shape[dim + 1 :])
+    return jnp.moveaxis(split, dim, 0)
