@@ -13,6 +13,8 @@ from diamond.compiler.executables import BatchShapes
 from diamond.compiler.flows import flows_of
 from diamond.compiler.ownership import owned_of
 from diamond.compiler.parallelism.cuts import stored, with_cuts
+from diamond.compiler.parallelism.ensemble import check_consolidation
+from diamond.compiler.parallelism.features import with_columns_cut
 from diamond.compiler.parallelism.sequence import parts_of_tokens
 from diamond.compiler.parallelism.staging import microbatches_of
 from diamond.compiler.passes.begin import Shapes, axes_of
@@ -79,6 +81,7 @@ def plan_of(scheme: Scheme, task: Task, batch_shapes: BatchShapes) -> Plan:
             f"mesh{times}: take {batch - batch % parts or parts} or "
             f"{batch + parts - batch % parts}"
         )
+    check_consolidation(axes, task, batch_shapes)
     share = {
         name: jax.ShapeDtypeStruct((batch // members, *shape.shape[1:]), shape.dtype)
         for name, shape in batch_shapes.items()
@@ -133,7 +136,8 @@ def _shapes(
     _refuse_coupled(scheme, task, params)
     local = tuple(local_tensor(tensor, sizes) for tensor in tensors)
     kept = [local_tensor(stored(tensor, axes), sizes) for tensor in tensors]
-    here = _with_tokens_cut(axes, share)
+    tokens = _with_tokens_cut(axes, share)
+    here = with_columns_cut(axes, tokens)
     owned = owned_of(scheme, local, _like(params, local))
     optimizer = jax.eval_shape(task.optimizer.init, owned)
     return Shapes(
@@ -144,7 +148,7 @@ def _shapes(
         optimizer_bytes=bytes_of(optimizer),
         batch=batch,
         batch_bytes=bytes_of(here),
-        flops=_flops(task, params, share, bytes_of(here) / bytes_of(share)),
+        flops=_flops(task, params, share, bytes_of(tokens) / bytes_of(share)),
     )
 
 
@@ -152,7 +156,11 @@ def _refuse_coupled(scheme: Scheme, task: Task, params: Any) -> None:
     """Holds an optimizer of the caller's own against what cuts the parameters."""
     if task.optimizer_text is None:
         return
-    cut = [f"`{word_of(p.strategy)} over {p.axis}`" for p in scheme.parallelism]
+    cut = [
+        f"`{word_of(p.strategy)} over {p.axis}`"
+        for p in scheme.parallelism
+        if not isinstance(p.strategy, words.Ensemble)
+    ]
     served = [
         f"`parameter_server` over `{block.axis}`"
         for block in scheme.replicas

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from diamond.compiler.hlo import Collective, collectives_of
 from diamond.compiler.plan import (
     ITEM_BYTES,
-    LANDING,
     Exchange,
     Flow,
     Message,
@@ -141,8 +140,8 @@ def _planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Key]:
         for message in flow.messages:
             key = (name, flow.axis, message.kind, message.dtype)
             wanted[key] += message.elements
-    for each in plan.exchanges:
-        for message in each.sent(turns.get(each.name, LANDING)):
+    for each, sent in plan.sent_at(turns):
+        for message in sent:
             key = (each.name, each.agreement.axis, message.kind, message.dtype)
             wanted[key] += message.elements
     return wanted
@@ -204,8 +203,8 @@ def _compare(
 def _hops_planned(plan: Plan, turns: Mapping[str, int]) -> Counter[Hop]:
     exchanged = [
         (each.name, message, Fraction(1))
-        for each in plan.exchanges
-        for message in each.sent(turns.get(each.name, LANDING))
+        for each, sent in plan.sent_at(turns)
+        for message in sent
     ]
     flowing = [
         (name, message, Fraction(1))

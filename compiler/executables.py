@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from diamond.compiler.compat import compiler_options
 from diamond.compiler.lower import lower
+from diamond.compiler.parallelism.ensemble import measure_of
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays
 from diamond.compiler.task import Task
@@ -22,7 +23,8 @@ class Executables:
     """The compiled functions of one program.
 
     Attributes:
-        batch_sharding: Where each array of a batch lies.
+        batch_shardings: Where each array of a batch lies.
+        examples_sharding: Where the arrays that are evaluated lie.
         init: Key -> arrays.
         consolidate: Parameters -> the mean of their copies, cut as each copy is.
         measure: (consolidated parameters, batch) -> metrics an example.
@@ -37,12 +39,13 @@ class Executables:
         everywhere = NamedSharding(mesh, PartitionSpec())
         placing = self._lowering.placing
         self._shardings = _shardings(mesh, placing.arrays)
-        self.batch_sharding = NamedSharding(mesh, placing.batch)
+        self.batch_shardings = _shardings(mesh, placing.of_batch(batch_shapes))
+        self.examples_sharding = NamedSharding(mesh, placing.examples)
         self.init = jax.jit(self._lowering.init, out_shardings=self._shardings)
         self.consolidate = jax.jit(
             self._lowering.consolidate, out_shardings=_shardings(mesh, placing.copy)
         )
-        self.measure = jax.jit(task.measure, out_shardings=everywhere)
+        self.measure = jax.jit(measure_of(plan.axes, task), out_shardings=everywhere)
 
     def begin(self, arrays: Arrays, exchanges: frozenset[str]) -> Arrays:
         """Readies the state for exchanges whose agreements begin."""
@@ -83,7 +86,7 @@ class Executables:
     def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes, element types and shardings of a batch."""
         return {
-            name: _placed(shape, self.batch_sharding)
+            name: _placed(shape, self.batch_shardings[name])
             for name, shape in self._batch_shapes.items()
         }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.schedules.picture import picture
 from diamond.compiler.parallelism.schedules.tables import table_of
 from diamond.compiler.plan import (
@@ -58,7 +59,8 @@ def _axis(plan: Plan, axis: MeshAxis) -> list[str]:
         latency = f"{(axis.latency or 0) * 1e3:g} ms"
         link = f"{quantity(axis.bandwidth, 'bit/s', 1000)}, {latency}"
     if axis.strategy is not None:
-        return [f"{format_term(axis.strategy)}, one copy", link]
+        what = "members train alone" if axis.holds_copies else "one copy"
+        return [f"{format_term(axis.strategy)}, {what}", link]
     if not any(each.axis == axis.name for each in plan.agreements):
         return ["", ""]
     tie = "loose: copies may differ" if axis.loose else "tight: copies are equal"
@@ -86,7 +88,8 @@ def _exchanges(plan: Plan) -> list[str]:
         lines.append(f"  {_times(each)}; {each.route}: {each.reason}")
         lines += [f"  {line}" for line in _fragment(plan, each)]
         lines += [f"  {line}" for line in _sent(each)]
-    return lines or ["none: one device trains alone"]
+    who = "each member" if ensemble_axis(plan.axes) else "one device"
+    return lines or [f"none: {who} trains alone"]
 
 
 def _pipeline(plan: Plan, axis: MeshAxis) -> list[str]:
@@ -172,9 +175,10 @@ def _message(same: Sequence[Message]) -> str:
 
 
 def _wire(plan: Plan) -> list[list[str]]:
-    item = ITEM_BYTES["f64" if plan.precision == "fp64" else "f32"]
+    kept = "fp64" if plan.precision == "fp64" else "fp32"
+    item = ITEM_BYTES["f64" if kept == "fp64" else "f32"]
     busy = plan.wire_seconds()
-    dense_name = f"of a dense {plan.precision} all-reduce"
+    dense_name = f"of a dense {kept} all-reduce"
     rows = [["axis", "a step, on average", dense_name, "time on its link" * bool(busy)]]
     for name, sent in plan.wire_bytes().items():
         axis = plan.axis(name)

@@ -64,11 +64,13 @@ def flows_of(
         task: What is trained.
         kept: Shapes of one device's parameters, as a state keeps them.
         share: Shapes of one device's share of a batch.
-        train: In how many microbatches it takes its share, and what it recomputes.
+        train: In how many microbatches it takes its share, what it recomputes, and in
+            what precision.
     """
-    if all(axis.strategy is None or axis.size == 1 for axis in axes):
+    if all(axis.holds_copies or axis.size == 1 for axis in axes):
         return ()
-    shards = shards_of(axes, tensors, task, train.accumulate, train.remat)
+    settings = (train.accumulate, train.remat, train.precision)
+    shards = shards_of(axes, tensors, task, *settings)
 
     def step(params: Any, batch: Any) -> Any:
         loss, gradient = shards.gradient(params, None, batch)

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.member import begun, fresh, member_step
+from diamond.compiler.parallelism.ensemble import ensemble_axis, first_params
 from diamond.compiler.plan import Plan
 from diamond.compiler.shards import shards_of
 from diamond.compiler.state import (
@@ -38,7 +39,8 @@ class Lowering(NamedTuple):
             (arrays, one loss a share of the batch).
         begin: Names of exchanges whose agreements begin -> a function of arrays, run
             before their first step.
-        consolidate: Parameters -> the mean of the copies.
+        consolidate: Parameters -> the mean of the copies, of each member of an
+            ensemble for itself.
         placing: Where the arrays lie.
     """
 
@@ -53,10 +55,13 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
     """Returns the functions that carry a plan out on a mesh."""
     parts = parts_of(plan)
     layout = layout_of(plan, parts)
-    shards = shards_of(plan.axes, plan.tensors, task, plan.accumulate, plan.remat)
+    settings = (plan.accumulate, plan.remat, plan.precision)
+    shards = shards_of(plan.axes, plan.tensors, task, *settings)
     shapes = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
     placing = placing_of(plan, layout, task, shapes)
     specs = placing.arrays
+    ensemble = ensemble_axis(plan.axes)
+    apart = 1 if ensemble else 0  # leading dims of what is a model's own
 
     def mapped(body: Callable[..., Any], given: Any, made: Any) -> Callable[..., Any]:
         return jax.shard_map(
@@ -64,13 +69,14 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
         )
 
     def init(key: jax.Array) -> Arrays:
-        params = task.init(key)
-        body = mapped(
-            lambda params: _add_copies(fresh(params, task, shards, parts), layout),
-            (placing.copy,),
-            specs,
+        def body(params: Params) -> Arrays:
+            local = fresh(drop_dims(params, apart), task, shards, parts)
+            return _add_copies(local, layout)
+
+        params = (
+            first_params(task.init, key, ensemble.size) if ensemble else task.init(key)
         )
-        return body(params)  # type: ignore[no-any-return]
+        return mapped(body, (placing.copy,), specs)(params)  # type: ignore[no-any-return]
 
     def step(due: Due) -> Callable[[Arrays, Batch], tuple[Arrays, Any]]:
         active = _active(parts, due)
@@ -81,7 +87,11 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
             losses = loss.reshape((1,) * len(placing.losses))
             return _add_copies(local, layout), losses
 
-        return mapped(body, (specs, placing.batch), (specs, placing.losses))
+        def run(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
+            given = (specs, placing.of_batch(batch))
+            return mapped(body, given, (specs, placing.losses))(arrays, batch)  # type: ignore[no-any-return]
+
+        return run
 
     def begin(exchanges: frozenset[str]) -> Callable[[Arrays], Arrays]:
         beginning = [part for part in parts if part.exchange.name in exchanges]
@@ -93,7 +103,7 @@ def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
         return mapped(body, (specs,), specs)
 
     def consolidate(params: Params) -> Params:
-        dims = tuple(range(len(layout.params)))
+        dims = tuple(range(apart, len(layout.params)))
         return jax.tree.map(lambda leaf: leaf.mean(dims), params)
 
     return Lowering(init, step, begin, consolidate, placing)

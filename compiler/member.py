@@ -170,12 +170,17 @@ def _settled(before: Tree, after: Tree, inner: Active) -> Tree:
 def _met(
     values: _Values, x: Leaves, optimizer: Tree, begin: Any, outer: Active
 ) -> tuple[_Values, Tree]:
-    """Exchanges parameters, and does what a rule says with the optimizer's state."""
-    for part, turn in outer:
+    """Exchanges parameters, and does what a rule says with the optimizer's state.
+
+    What an axis outside begins afresh in the same step is not averaged before.
+    """
+    for place, (part, turn) in enumerate(outer):
+        after = [other.exchange for other, _ in outer[place + 1 :]]
         with jax.named_scope(f"{SCOPE}{part.exchange.name}"):
             values = _exchange(values, x, part, turn)
-            fresh = functools.partial(begin, values.leaves)
-            optimizer = kept_after_meeting(part, optimizer, fresh)
+            if not any(other.begins_afresh for other in after):
+                fresh = functools.partial(begin, values.leaves)
+                optimizer = kept_after_meeting(part, optimizer, fresh)
     return values, optimizer
 
 

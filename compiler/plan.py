@@ -14,7 +14,7 @@ a device needs and the equations. It prints to stable text and reads back
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -46,8 +46,8 @@ class MeshAxis:
         loose: Whether the copies along the axis may differ between steps.
         bandwidth: Bits per second of a member's link, or None where not declared.
         latency: Seconds of a message, or None where not declared.
-        strategy: How one copy of the model is cut up over the axis; None where the
-            axis holds replicas.
+        strategy: How one copy of the model is cut up over the axis, or that its
+            members are an ensemble; None where the axis holds replicas.
     """
 
     name: str
@@ -58,9 +58,15 @@ class MeshAxis:
     strategy: families.Strategy | None = None
 
     @property
+    def holds_copies(self) -> bool:
+        """Whether each place has a model of its own: replicas, or an ensemble."""
+        return self.strategy is None or isinstance(self.strategy, words.Ensemble)
+
+    @property
     def splits_batch(self) -> bool:
         """Whether the members along the axis get different examples."""
-        return self.strategy is None or isinstance(self.strategy, words.Zero)
+        shared = isinstance(self.strategy, words.Zero | words.Expert)
+        return self.holds_copies or shared
 
     @property
     def splits_tokens(self) -> bool:
@@ -140,6 +146,8 @@ class Message:
         turn: The turn of the exchange at which it is sent.
         pairs: Who sends to whom, as places along the axis, in order; of a
             collective-permute, whose other members send nothing.
+        is_state: Whether it averages the optimizer's state; it is left out where an
+            axis outside begins that afresh in the same step.
     """
 
     kind: Kind
@@ -147,6 +155,7 @@ class Message:
     elements: int
     turn: int = 0
     pairs: Pairs = ()
+    is_state: bool = False
 
     @property
     def operand_bytes(self) -> int:
@@ -234,11 +243,21 @@ class Exchange:
         first += max(0, -(-(agreed.start - first) // self.every)) * self.every
         return None if agreed.stop is not None and first >= agreed.stop else first
 
+    def due(self, steps: int) -> range:
+        """The steps, of the first `steps` ones, at which a mean is formed."""
+        first, stop = self.first_due, self.agreement.stop
+        stop = steps if stop is None else min(stop, steps)
+        return range(stop if first is None else first, stop, self.every)
+
     def num_due(self, steps: int) -> int:
         """How often a mean is formed in the first `steps` steps."""
-        agreed = self.agreement
-        stop = steps if agreed.stop is None else min(agreed.stop, steps)
-        return self._formed(agreed.start, max(agreed.start, stop))
+        return len(self.due(steps))
+
+    @property
+    def begins_afresh(self) -> bool:
+        """Whether the optimizer's state is begun afresh where its copies meet."""
+        rule = self.agreement.consistency
+        return isinstance(rule, words.Local) and rule.state == "reset"
 
     def sent(self, turn: int) -> tuple[Message, ...]:
         """Returns the messages of a turn."""
@@ -305,7 +324,7 @@ class Plan:
         name: The scheme's name.
         steps: Steps to train.
         batch: Examples a step, over all members.
-        precision: `fp32` or `fp64`.
+        precision: `fp32`, `fp64`, or `bf16`, whose parameters are fp32.
         accumulate: Microbatches that a device takes its share of the batch in.
         remat: What is computed again for the gradient: `none`, `block` or `full`.
         optimizer: The optimizer, as the scheme writes it.
@@ -351,8 +370,8 @@ class Plan:
 
     @property
     def members(self) -> int:
-        """Number of replicas: of copies of the model, whole or cut up."""
-        return math.prod(axis.size for axis in self.axes if axis.strategy is None)
+        """Number of models: replicas and members of an ensemble, whole or cut up."""
+        return math.prod(axis.size for axis in self.axes if axis.holds_copies)
 
     @property
     def shares(self) -> int:
@@ -362,7 +381,7 @@ class Plan:
     @property
     def shard_axes(self) -> tuple[str, ...]:
         """Names of the axes that one copy is cut up over, outermost first."""
-        return tuple(axis.name for axis in self.axes if axis.strategy is not None)
+        return tuple(axis.name for axis in self.axes if not axis.holds_copies)
 
     @property
     def local_tensors(self) -> tuple[TensorSpec, ...]:
@@ -406,6 +425,36 @@ class Plan:
                 busy[axis.name] += _seconds(axis, message) * often
         return busy
 
+    def sent_at(
+        self, due: Mapping[str, int]
+    ) -> Iterator[tuple[Exchange, tuple[Message, ...]]]:
+        """Yields what each exchange sends in a step.
+
+        Args:
+            due: The names of the exchanges that meet in it, with their turns.
+        """
+        for place, each in enumerate(self.exchanges):
+            sent = each.sent(due.get(each.name, LANDING))
+            after = self.exchanges[place + 1 :]
+            if any(other.begins_afresh and other.name in due for other in after):
+                sent = tuple(message for message in sent if not message.is_state)
+            yield each, sent
+
+    def _average(self, place: int) -> Iterator[tuple[Message, float]]:
+        """Yields what an exchange sends, with how often a step does, on average."""
+        each = self.exchanges[place]
+        due = each.due(self.steps)
+        spared = {
+            step
+            for other in self.exchanges[place + 1 :]
+            if other.begins_afresh
+            for step in other.due(self.steps)
+            if step in due
+        }
+        for message, often in each.sent_on_average(self.steps):
+            is_spared = message.is_state and spared
+            yield message, often * (1 - len(spared) / len(due) if is_spared else 1)
+
     def _sent(self) -> list[tuple[MeshAxis, Message, float]]:
         flowing = [
             (self.axis(flow.axis), message, 1.0)
@@ -414,8 +463,8 @@ class Plan:
         ]
         return flowing + [
             (self.axis(each.agreement.axis), message, often)
-            for each in self.exchanges
-            for message, often in each.sent_on_average(self.steps)
+            for place, each in enumerate(self.exchanges)
+            for message, often in self._average(place)
         ]
 
 

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from diamond.compiler.certify import Certificate, certify
 from diamond.compiler.executables import BatchShapes, Executables, padded
 from diamond.compiler.explain import explain
+from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.sequence import zigzag
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays, State
@@ -115,16 +116,14 @@ class Program:
         for axis in self.plan.axes:
             if isinstance(axis.strategy, words.Sequence) and axis.size > 1:
                 batch = _dealt(batch, axis.size, axis.strategy.method)
-        return Placed(self._place(batch))
+        return Placed(self._place(batch, self.executables.batch_shardings))
 
-    def _place(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def _place(self, batch: Mapping[str, Any], where: Any) -> dict[str, jax.Array]:
         """Puts a batch on the devices as it is."""
         expected = self.executables.batch
         _check_batch(batch, expected)
         arrays = {name: _typed(name, batch[name], e) for name, e in expected.items()}
-        placed: dict[str, jax.Array] = jax.device_put(
-            arrays, self.executables.batch_sharding
-        )
+        placed: dict[str, jax.Array] = jax.device_put(arrays, where)
         return placed
 
     def is_compiled(self, state: State) -> bool:
@@ -132,27 +131,43 @@ class Program:
         return self.executables.is_compiled(due_at(self.plan, int(state.step)))
 
     def params(self, state: State) -> Params:
-        """Returns the parameters: the mean of the copies where they differ."""
+        """Returns the parameters: the mean of the copies where they differ.
+
+        Those of an ensemble have a leading dim, with the parameters of each member.
+        """
         return self.executables.consolidate(state.params)
 
-    def model(self, state: State) -> Any:
+    def model(self, state: State, member: int | None = None) -> Any:
         """Returns the model with the state's parameters, such as an nnx module.
 
+        Args:
+            state: The state; it stays usable.
+            member: Which model of an ensemble, which has no mean.
+
         Raises:
-            ValueError: If the task does not know how to make one.
+            ValueError: If the task does not know how to make one, or there are several
+                and none is named.
         """
         if self.task.module is None:
             raise ValueError("this task has no model to put parameters into")
-        return self.task.module(self.params(state))
+        params, ensemble = self.params(state), ensemble_axis(self.plan.axes)
+        if (ensemble is None) != (member is None):
+            has = (
+                f"{ensemble.size} models: name a `member`" if ensemble else "one model"
+            )
+            raise ValueError(f"`{self.plan.name}` has {has}")
+        if member is not None:
+            params = jax.tree.map(lambda leaf: leaf[member], params)
+        return self.task.module(params)
 
     def member_params(self, state: State, member: int) -> Params:
         """Returns one member's copy of the parameters, on the host.
 
         Args:
             state: The state; it stays usable.
-            member: Its number, the outermost axis of replicas slowest.
+            member: Its number, the outermost axis of copies slowest.
         """
-        replicas = [axis for axis in self.plan.axes if axis.strategy is None]
+        replicas = [axis for axis in self.plan.axes if axis.holds_copies]
         place = np.unravel_index(member, [axis.size for axis in replicas])
         pairs = zip(place, replicas, strict=True)
         loose = tuple(int(index) for index, axis in pairs if axis.loose)
@@ -175,7 +190,8 @@ class Program:
         for start in range(0, size, chunk):
             part = {name: array[start : start + chunk] for name, array in data.items()}
             batch = {name: padded(array, chunk) for name, array in part.items()}
-            found = self.executables.measure(params, self._place(batch))
+            placed = self._place(batch, self.executables.examples_sharding)
+            found = self.executables.measure(params, placed)
             for name, value in found.items():
                 mine = np.asarray(value)[: size - start]
                 sums[name] = sums.get(name, 0.0) + float(mine.sum(dtype=np.float64))

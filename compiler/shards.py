@@ -5,12 +5,16 @@ exchanged and updated, and *whole* (up to the cuts of layers that work in parts)
 the loss is taken. Without strategies the three are the same.
 """
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from diamond.compiler.accumulation import Step, accumulated
+from diamond.compiler.parallelism.expert import ExpertGroup
+from diamond.compiler.parallelism.features import columns_axis
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
 from diamond.compiler.parallelism.sequence import TokenGroup
@@ -50,6 +54,7 @@ def shards_of(
     task: Task,
     microbatches: int = 1,
     remat: str = "none",
+    precision: str = "fp32",
 ) -> Shards:
     """Builds the functions for the strategies of some axes.
 
@@ -60,14 +65,16 @@ def shards_of(
         microbatches: Equal parts of its share of the batch that a device takes one
             after another; their gradients are added up.
         remat: What the loss computes again for its gradient.
+        precision: `bf16` where the loss rounds parameters to that, so that they can be
+            rounded before they are gathered for it.
 
     Raises:
         ValueError: If an axis cuts layers and the task cannot say how.
     """
     pipe = pipeline_axis(axes)
     zero = next((z for axis in axes if (z := _zero_of(axis, tensors))), None)
-    sequence = _sequence_of(axes)
-    parts = (zero.size if zero else 1) * (sequence.size if sequence else 1)
+    sequence, expert = _sequence_of(axes), _expert_of(axes)
+    parts = math.prod(group.size for group in (zero, sequence, expert) if group)
     if pipe is not None:
         stages = Pipeline(pipe.name, table_on(pipe), SCOPE + scope_of(pipe))
         stack = stack_for(pipe, task, _spread_of(axes))
@@ -75,7 +82,7 @@ def shards_of(
     else:
         scaled = _scaled(loss_of(axes, task), parts)
         if zero is not None and zero.stage == 3:
-            plain = _gathering(scaled, zero, remat)
+            plain = _gathering(scaled, zero, remat, precision)
         else:
             plain = _plain(scaled)
     if zero is not None and zero.stage == 3 and pipe is not None:
@@ -83,6 +90,9 @@ def shards_of(
     else:
         step = _reduced(plain, zero, microbatches)
     step = _then(step, sequence.sum) if sequence else step
+    if expert is not None:
+        is_cut = [expert.axis in tensor.axes for tensor in tensors]
+        step = _then(step, functools.partial(expert.sum_but, is_cut))
     if zero is None or zero.stage == 3:
         return Shards(_same, _same, _seen(step))
     return Shards(
@@ -122,16 +132,17 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
     """Returns the loss of a device's part of the parameters.
 
     Raises:
-        ValueError: If an axis cuts layers or tokens and the task cannot say how.
+        ValueError: If an axis cuts layers, tokens, experts or inputs and the task
+            cannot say how.
     """
     spread = _spread_of(axes)
     if spread == WHOLE:
         return task.loss
     if task.spread is None:
         [first, *_] = [group for group in spread if group is not None]
-        what = "layers" if first is spread.tensor else "tokens"
+        word = first.scope.rpartition(".")[2]
         raise ValueError(
-            f"`{first.scope.rpartition('.')[2]} over {first.axis}` cuts the {what} of "
+            f"`{word} over {first.axis}` cuts the {_CUT[word]} of "
             "a built-in model, and this model is the caller's own: use `zero`, or a "
             "model of the language"
         )
@@ -139,7 +150,9 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
 
 
 def _spread_of(axes: Sequence[MeshAxis]) -> Spread:
-    return Spread(_tensor_of(axes), _sequence_of(axes))
+    return Spread(
+        _tensor_of(axes), _sequence_of(axes), _expert_of(axes), _features_of(axes)
+    )
 
 
 def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
@@ -149,11 +162,27 @@ def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
     return None
 
 
+_CUT = {"tensor": "layers", "sequence": "tokens", "expert": "experts"}
+_CUT |= {"features": "inputs"}
+
+
+def _features_of(axes: Sequence[MeshAxis]) -> Group | None:
+    axis = columns_axis(axes)
+    return Group(axis.name, axis.size, SCOPE + scope_of(axis)) if axis else None
+
+
 def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:
     for axis in axes:
         if isinstance(axis.strategy, words.Sequence) and axis.size > 1:
             scope = SCOPE + scope_of(axis)
             return TokenGroup(axis.name, axis.size, axis.strategy.method, scope)
+    return None
+
+
+def _expert_of(axes: Sequence[MeshAxis]) -> ExpertGroup | None:
+    for axis in axes:
+        if isinstance(axis.strategy, words.Expert) and axis.size > 1:
+            return ExpertGroup(axis.name, axis.size, SCOPE + scope_of(axis))
     return None
 
 
@@ -229,10 +258,11 @@ def _scaled(loss: Loss, parts: int) -> Scaled:
     return scaled
 
 
-def _gathering(scaled: Scaled, zero: Zero, remat: str) -> Step:
+def _gathering(scaled: Scaled, zero: Zero, remat: str, precision: str) -> Step:
     """Stage 3: parameters are gathered inside, so the transpose scatters."""
+    gather = zero.gather_narrow if precision == "bf16" else zero.gather
 
     def inside(owned: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        return scaled(_over_leaves(zero.gather, owned), batch)
+        return scaled(_over_leaves(gather, owned), batch)
 
     return _plain(zero.forgetting(inside, remat))

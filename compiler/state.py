@@ -6,7 +6,7 @@ along their own dims by the strategies of parallelism. Along all other axes the 
 of an array are equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,8 @@ from jax.sharding import PartitionSpec
 
 from diamond.compiler.agreements import Part
 from diamond.compiler.parallelism.cuts import stored
+from diamond.compiler.parallelism.ensemble import ensemble_axis
+from diamond.compiler.parallelism.features import INPUTS, columns_axis
 from diamond.compiler.plan import Plan, TensorSpec
 from diamond.compiler.task import Params, Task
 
@@ -117,15 +119,25 @@ class Placing(NamedTuple):
 
     Attributes:
         arrays: Of the parts of a state; a spec stands for all arrays under it.
-        copy: Of the parameters of one copy, as a tree like them.
+        copy: Of the parameters of one copy, as a tree like them; an ensemble has a
+            leading dim of those of each member.
         batch: Of the arrays of a batch.
+        inputs: Of the array among them that models take, whose columns may be cut.
         losses: Of the losses, one a share of the batch and of its tokens.
+        examples: Of the arrays that are evaluated, all of which an ensemble's members
+            see.
     """
 
     arrays: Arrays
     copy: Params
     batch: PartitionSpec
+    inputs: PartitionSpec
     losses: PartitionSpec
+    examples: PartitionSpec
+
+    def of_batch(self, names: Iterable[str]) -> dict[str, PartitionSpec]:
+        """Returns where each array of a batch lies, by its name."""
+        return {name: self.inputs if name == INPUTS else self.batch for name in names}
 
 
 def placing_of(plan: Plan, layout: Layout, task: Task, params: Params) -> Placing:
@@ -141,6 +153,10 @@ def placing_of(plan: Plan, layout: Layout, task: Task, params: Params) -> Placin
     kept = [stored(tensor, plan.axes) for tensor in plan.tensors]
     splitting = tuple(axis.name for axis in plan.axes if axis.splits_batch)
     tokens = tuple(axis.name for axis in plan.axes if axis.splits_tokens)
+    batch = PartitionSpec(splitting or None, *([tokens] if tokens else []))
+    columns, ensemble = columns_axis(plan.axes), ensemble_axis(plan.axes)
+    apart = (ensemble.name,) if ensemble else ()
+    shared = tuple(name for name in splitting if name not in apart)
     arrays = Arrays(
         jax.tree.unflatten(tree, [_spec(layout.params, each) for each in kept]),
         _optimizer_specs(plan, layout, task, params),
@@ -149,9 +165,11 @@ def placing_of(plan: Plan, layout: Layout, task: Task, params: Params) -> Placin
     )
     return Placing(
         arrays,
-        jax.tree.unflatten(tree, [_spec((), each) for each in kept]),
-        PartitionSpec(splitting or None, *([tokens] if tokens else [])),
+        jax.tree.unflatten(tree, [_spec(apart, each) for each in kept]),
+        batch,
+        PartitionSpec(splitting or None, columns.name) if columns else batch,
         PartitionSpec(*_in_order(plan, {*splitting, *tokens})),
+        PartitionSpec(shared or None),
     )
 
 

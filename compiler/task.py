@@ -13,6 +13,22 @@ Params = Any
 Batch = Mapping[str, jax.Array]
 
 
+class Predictions(NamedTuple):
+    """What a model predicts, apart from how it is judged.
+
+    Attributes:
+        predict: (parameters, batch) -> `[examples, ..., classes]`, or numbers
+            `[examples, ...]`.
+        judge: (what was predicted, batch) -> what `Task.measure` gives.
+        are_logits: Whether predictions are logits; any logarithms of probabilities
+            then do as well.
+    """
+
+    predict: Callable[[Params, Batch], jax.Array]
+    judge: Callable[[jax.Array, Batch], dict[str, jax.Array]]
+    are_logits: bool
+
+
 class Task(NamedTuple):
     """A model, a loss and an optimizer as pure functions, knowing no devices.
 
@@ -35,6 +51,7 @@ class Task(NamedTuple):
         stack: The groups that cut layers up -> one device's part of the model as stages
             of a pipeline, whose blocks then are stacked in the parameters; None where
             it is not made for one.
+        predictions: `measure` in two; None where the loss is the caller's own.
     """
 
     init: Callable[[jax.Array], Params]
@@ -47,3 +64,4 @@ class Task(NamedTuple):
     spread: Callable[[Spread], Callable[[Params, Batch], jax.Array]] | None = None
     optimizer_text: str | None = None
     stack: Callable[[Spread], Stack] | None = None
+    predictions: Predictions | None = None

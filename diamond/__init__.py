@@ -22,7 +22,10 @@ from diamond.dsl.vocabulary import CrossEntropy as CrossEntropy
 from diamond.dsl.vocabulary import Delays as Delays
 from diamond.dsl.vocabulary import Dgc as Dgc
 from diamond.dsl.vocabulary import Digits as Digits
+from diamond.dsl.vocabulary import Distill as Distill
 from diamond.dsl.vocabulary import Elastic as Elastic
+from diamond.dsl.vocabulary import Ensemble as Ensemble
+from diamond.dsl.vocabulary import Features as Features
 from diamond.dsl.vocabulary import Gossip as Gossip
 from diamond.dsl.vocabulary import Gradiveq as Gradiveq
 from diamond.dsl.vocabulary import Hogwild as Hogwild
@@ -35,6 +38,7 @@ from diamond.dsl.vocabulary import Mlp as Mlp
 from diamond.dsl.vocabulary import Nesterov as Nesterov
 from diamond.dsl.vocabulary import NoCompression as NoCompression
 from diamond.dsl.vocabulary import OneBit as OneBit
+from diamond.dsl.vocabulary import Parallel as Parallel
 from diamond.dsl.vocabulary import ParameterServer as ParameterServer
 from diamond.dsl.vocabulary import Pipelined as Pipelined
 from diamond.dsl.vocabulary import PowerSgd as PowerSgd
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from diamond.compiler.certify import CertificateError as CertificateError
     from diamond.compiler.program import Program as Program
     from diamond.compiler.state import State as State
+    from diamond.dsl.distillation import student_of as student_of
     from diamond.dsl.include import preset as preset
 
 _HIDDEN = {"TYPE_CHECKING", "Any", "importlib"}
@@ -78,6 +83,7 @@ _HEAVY = {
     "Program": "diamond.compiler.program",
     "State": "diamond.compiler.state",
     "preset": "diamond.dsl.include",
+    "student_of": "diamond.dsl.distillation",
 }
 
 

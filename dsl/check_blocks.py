@@ -19,7 +19,7 @@ from diamond.dsl.check_terms import build, read_arguments
 from diamond.dsl.include import fields_with
 from diamond.dsl.vocabulary.blocks import BlockForm
 from diamond.dsl.vocabulary.fields import fields_of
-from diamond.dsl.vocabulary.scheme import Axis, Link, Parallel, Replicas, Train
+from diamond.dsl.vocabulary.scheme import Axis, Distill, Link, Parallel, Replicas, Train
 from diamond.dsl.vocabulary.tables import row_of
 
 
@@ -34,6 +34,7 @@ class Parts:
     hardware: list[Link] = field(default_factory=list)
     parallelism: list[Parallel] = field(default_factory=list)
     replicas: list[Replicas] = field(default_factory=list)
+    distill: Distill | None = None
     blocks: dict[Path, syntax.Block] = field(default_factory=dict)
 
 
@@ -91,10 +92,11 @@ def _read_settings(
     if block.over is not None:
         parts.replicas.append(_read_replicas(block, block.over, items, ctx))
         return
-    owner = Owner("train", ("train",), block.word.span, settings=True)
-    values = read_arguments(items, tuple(fields_of(Train)), owner, ctx)
-    assert not isinstance(values, Hole), "every setting of `train` has a default"
-    parts.train = Train(**values)
+    assert form.term is not None
+    owner = Owner(form.word, (form.word,), block.word.span, settings=True)
+    values = read_arguments(items, tuple(fields_of(form.term)), owner, ctx)
+    assert not isinstance(values, Hole), f"settings of `{form.word}` have defaults"
+    setattr(parts, form.word, form.term(**values))
 
 
 def _read_named(

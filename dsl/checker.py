@@ -162,6 +162,7 @@ def _assemble(file: syntax.File, source: Source, parts: Parts) -> Scheme:
         hardware=tuple(parts.hardware),
         parallelism=tuple(parts.parallelism),
         replicas=tuple(parts.replicas),
+        distill=parts.distill,
     )
 
 

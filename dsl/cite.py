@@ -15,6 +15,7 @@ from diamond.dsl.vocabulary.tables import FAMILIES
 
 DATA_PARALLEL = "li2020pytorch"
 FEDERATED = "mcmahan2017communication"
+DISTILLED = "hinton2015distilling"
 COMPRESSED_GOSSIP = "koloskova2019decentralized"
 POST_LOCAL = "lin2020dont"
 ACCENTS = {"é": r"{\'e}", "ü": r"{\"u}"}
@@ -37,6 +38,7 @@ def citations(scheme: Scheme) -> tuple[Reference, ...]:
     keys = [key for replicas in outermost_first(scheme) for key in _keys(replicas)]
     for parallel in scheme.parallelism:
         keys += _of_term(parallel.strategy, "strategy")
+    keys += [DISTILLED] if scheme.distill else []
     return tuple(reference(key) for key in dict.fromkeys(keys))
 
 

@@ -534,4 +534,68 @@ CODES = (
         "Stages of a pipeline work by turns, and messages from device to device, or "
         "what a schedule keeps from turn to turn, may not go with that.",
     ),
+    Code(
+        "D110",
+        "experts do not divide among devices",
+        "Every device of an `expert` axis holds equally many experts of each layer.",
+    ),
+    Code(
+        "D111",
+        "more choices than experts",
+        "`top_k` experts of a token differ, so that there must be as many.",
+    ),
+    Code(
+        "D112",
+        "no layers to make mixtures of",
+        "`expert` makes mixtures of experts of the feed-forward layers of a "
+        "`transformer`; no other model has them.",
+    ),
+    Code(
+        "D113",
+        "no companion of experts",
+        "Tokens of whole examples are routed together and cross to their experts at "
+        "once, which this strategy leaves no way for.",
+    ),
+    Code(
+        "D114",
+        "room that no token takes",
+        "A warning: with `capacity = experts / top_k` each expert has room for every "
+        "token; what is beyond would be computed for nothing, and is not.",
+    ),
+    Code(
+        "D115",
+        "no columns to cut",
+        "`features` gives each device some columns of the data and the rows of the "
+        "first layer for them, which an `mlp` has and no other model.",
+    ),
+    Code(
+        "D116",
+        "columns cannot be cut so",
+        "`features` cuts the first dim of an example into equal parts: its columns, or "
+        "the rows of an image.",
+    ),
+    Code(
+        "D117",
+        "ensemble inside another axis",
+        "Members of an ensemble share nothing, so that all other axes stand inside of "
+        "a member: `mesh` lists axes from the outermost.",
+    ),
+    Code(
+        "D118",
+        "nothing to vote on",
+        "A vote counts the classes that members predict; where targets are numbers or "
+        "tokens there is none to count.",
+    ),
+    Code(
+        "D119",
+        "nothing to distil",
+        "`distill` trains one model on the probabilities that the members of an "
+        "ensemble predict, so that there must be an ensemble, and classes or tokens.",
+    ),
+    Code(
+        "D121",
+        "heads in uneven groups",
+        "A head of keys and values serves a group of attention heads, and all groups "
+        "are equally large.",
+    ),
 )

@@ -57,6 +57,8 @@ def emit(scheme: Scheme, *, in_full: bool = False) -> str:
     for replicas in scheme.replicas:
         settings = _settings(replicas, in_full)
         blocks.append(_block(f"replicas over {replicas.axis}", settings))
+    if scheme.distill is not None:
+        blocks.append(_block("distill", _settings(scheme.distill, in_full)))
     return format_text(Source(scheme.name, "\n".join(blocks)))
 
 

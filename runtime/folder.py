@@ -4,6 +4,7 @@ run.json        marks the folder as ours
 run.lock        who is using it
 metrics.jsonl   what was measured
 checkpoints/    states to go on from
+student-*/      the run of a student, by the step of the ensemble that it learnt from
 """
 
 import contextlib
@@ -33,6 +34,10 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    def student(self, step: int) -> Path:
+        """The folder of the student of what was trained for so many steps."""
+        return self.path / f"student-{step:08}"
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ class Result:
         steps_per_second: Of this start, without compiling, evaluating and saving;
             None where it took no step.
         checkpoint: The folder of the final state.
+        student: How the training of an ensemble's student ended, if there is one.
     """
 
     steps: int
@@ -79,6 +80,7 @@ class Result:
     metrics: dict[str, float]
     steps_per_second: float | None
     checkpoint: Path
+    student: "Result | None" = None
 
 
 def train(

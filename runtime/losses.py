@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.precision import widened
 
 
 def cross_entropy(
@@ -33,8 +34,7 @@ def cross_entropy(
             f"logits have shape {logits.shape} and targets {targets.shape}: a cross "
             "entropy needs `[..., classes]` and `[...]`"
         )
-    wide = jnp.promote_types(logits.dtype, jnp.float32)
-    logits = logits.astype(wide)
+    logits = widened(logits)
     if targets.dtype.itemsize < 4:
         targets = targets.astype(jnp.int32)  # a byte does not count to 256
     here = logits.shape[-1]
@@ -77,5 +77,6 @@ def mean_squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
             "a mean squared error needs as many of the one as of the other"
         )
     examples = len(targets)
-    difference = outputs.reshape(examples, -1) - targets.reshape(examples, -1)
+    outputs = widened(outputs.reshape(examples, -1))
+    difference = outputs - targets.reshape(examples, -1)
     return jnp.mean(difference * difference, axis=1)

@@ -3,9 +3,11 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+import jax
 
 from diamond.compiler.build import build, plan_of, tensors_of
 from diamond.compiler.certify import Certificate, CertificateError
@@ -13,11 +15,19 @@ from diamond.compiler.passes.pipeline import verify_tensors
 from diamond.compiler.plan import Plan
 from diamond.compiler.plan_text import print_plan
 from diamond.compiler.program import Program
-from diamond.compiler.task import Task
+from diamond.compiler.task import Params, Task
+from diamond.dsl.distillation import student_of
 from diamond.dsl.vocabulary import Scheme
 from diamond.runtime import devices, memory
-from diamond.runtime.checkpoints.identity import describe
+from diamond.runtime.checkpoints import CheckpointStore, abstract
+from diamond.runtime.checkpoints.identity import Meta, describe, describe_student
 from diamond.runtime.data import DataError, Dataset, open_data
+from diamond.runtime.distillation import (
+    Student,
+    members_of,
+    student_of_program,
+    student_of_reference,
+)
 from diamond.runtime.emission import text_of
 from diamond.runtime.engines.reference import ReferenceEngine
 from diamond.runtime.failures import (
@@ -26,7 +36,7 @@ from diamond.runtime.failures import (
     SchemeProblem,
     Uncertified,
 )
-from diamond.runtime.folder import open_run
+from diamond.runtime.folder import RunFolder, open_run
 from diamond.runtime.loop import Engine, Result, Schedule, train
 from diamond.runtime.progress import Progress
 from diamond.runtime.tasks import make_task
@@ -131,7 +141,10 @@ def open_session(
 
 
 def run_session(session: Session, out: Path, engine: str, progress: Progress) -> Result:
-    """Trains a session's scheme in a run folder, from where the folder stands."""
+    """Trains a session's scheme in a run folder, from where the folder stands.
+
+    Where the scheme says so, an ensemble is then distilled into one model.
+    """
     scheme = session.scheme
     schedule = Schedule(
         scheme.train.steps, scheme.train.evaluate, scheme.train.checkpoint
@@ -139,8 +152,9 @@ def run_session(session: Session, out: Path, engine: str, progress: Progress) ->
     told = memory.told_with(lambda: session.plan)
     with open_run(out, scheme.name) as run, _bad_data(), told:
         meta = describe(scheme, engine, session.data.fingerprint())
-        return train(
-            session.engine(engine),
+        trained = session.engine(engine)
+        result = train(
+            trained,
             session.data,
             schedule,
             run,
@@ -148,6 +162,41 @@ def run_session(session: Session, out: Path, engine: str, progress: Progress) ->
             meta=meta,
             progress=progress,
         )
+        if scheme.distill is None:
+            return result
+        return replace(result, student=_distil(session, trained, run, meta, progress))
+
+
+def _distil(
+    session: Session, trained: Engine, run: RunFolder, meta: Meta, progress: Progress
+) -> Result:
+    """Trains the student in a folder of its own, named by the members' last step."""
+    scheme, step = student_of(session.scheme), session.scheme.train.steps
+    progress.note(f"distilling the ensemble of step {step:,} into one model")
+    like = abstract(trained.init(jax.random.key(scheme.train.seed)))
+    members = members_of(trained, CheckpointStore(run.checkpoints).restore(step, like))
+    with _refusals():
+        student = _student(session, trained, members)
+    schedule = Schedule(
+        scheme.train.steps, scheme.train.evaluate, scheme.train.checkpoint
+    )
+    with open_run(run.student(step), scheme.name) as folder:
+        return train(
+            student,
+            session.data,
+            schedule,
+            folder,
+            seed=scheme.train.seed,
+            meta=describe_student(session.scheme, meta, session.data.fingerprint()),
+            progress=progress,
+        )
+
+
+def _student(session: Session, trained: Engine, members: Params) -> Student:
+    given = (session.scheme, session.task, members, session.data)
+    if isinstance(trained, ReferenceEngine):
+        return student_of_reference(*given)
+    return student_of_program(*given, devices.prepare(num_members(session.scheme)))
 
 
 def num_members(scheme: Scheme) -> int:

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from diamond.compiler.parallelism.precision import narrowed, widened
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import Stack, order_of
-from diamond.compiler.task import Batch, Params, Task
-from diamond.dsl.vocabulary.parallelism import Pipeline
+from diamond.compiler.task import Batch, Params, Predictions, Task
+from diamond.dsl.vocabulary.parallelism import Expert, Pipeline
 from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
 from diamond.dsl.vocabulary.training import (
     Arrays,
@@ -30,6 +31,8 @@ from diamond.runtime.models import (
     functional,
     module_factory,
 )
+from diamond.runtime.models.functional import computing_in
+from diamond.runtime.models.outputs import with_notes, with_penalty
 from diamond.runtime.models.stacked import stack_of, with_stacked_blocks
 from diamond.runtime.optimizers import build_optimizer
 
@@ -37,7 +40,11 @@ UserLoss = Callable[[Any, Batch], jax.Array]
 Metrics = dict[str, float]
 
 # The types that a model may make its parameters of; for fp64 they are widened.
-PARAMETERS = {"fp32": ("float32",), "fp64": ("float64", "float32")}
+PARAMETERS = {
+    "bf16": ("float32",),
+    "fp32": ("float32",),
+    "fp64": ("float64", "float32"),
+}
 
 
 def make_task(
@@ -68,6 +75,12 @@ def make_task(
         ['head', 'hidden']
     """
     train = scheme.train
+    is_own = model is not None or loss is not None
+    if is_own and experts_of(scheme) is not None:
+        raise ValueError(
+            "`expert` makes mixtures of the feed-forward layers of a built-in model, "
+            "and has a loss of its own: leave the model and the loss to the scheme"
+        )
     if model is None:
         return _of_language(scheme, _built_in_model(scheme, data), loss, optimizer)
     if train.remat != "none":
@@ -76,6 +89,12 @@ def make_task(
             "your own, put `nnx.remat` around its blocks"
         )
     return _task(train, functional(model), loss, optimizer)
+
+
+def experts_of(scheme: Scheme) -> Expert | None:
+    """Returns what makes a scheme's model a mixture of experts, if something does."""
+    terms = [each.strategy for each in scheme.parallelism]
+    return next((term for term in terms if isinstance(term, Expert)), None)
 
 
 def _of_language(
@@ -90,13 +109,17 @@ def _of_language(
         return _task(train, whole, loss, optimizer)
     order = _order_of_blocks(scheme)
     if order:
+        if experts_of(scheme) is not None:
+            raise ValueError(
+                "`expert` does not go with `pipeline`: take `zero` or replicas instead"
+            )
         assert isinstance(scheme.model, Transformer)
         whole = with_stacked_blocks(whole, order)
         term = scheme.model
 
         def stack(spread: Spread) -> Stack:
             values = _values_of_part(train.loss, model.outputs, spread)
-            return stack_of(term, model.outputs, values, train.remat, spread)
+            return stack_of(term, model.outputs, values, train, spread)
 
         return _task(train, whole, None, optimizer)._replace(stack=stack)
     task = _task(train, whole, None, optimizer)
@@ -158,7 +181,9 @@ def task_from(
         optimizer: An optimizer of the language, or an optax transformation.
         total_steps: Steps over which schedules of the language decay.
         precision: `fp64` casts parameters and batches to that type; `fp32` leaves
-            both as they are.
+            both as they are. `bf16` keeps parameters in fp32 and gives the model
+            rounded ones and rounded inputs; a loss of your own gets the whole batch
+            rounded.
 
     Raises:
         ValueError: If the model has variables that are no parameters, or parameters
@@ -188,9 +213,10 @@ def _from_functions(
     if isinstance(optimizer, Call):
         optimizer = build_optimizer(optimizer, total_steps)
     if isinstance(loss, MeanSquaredError | CrossEntropy):
-        task = _built_in(functions, loss, optimizer)
+        task = _built_in(functions, loss, optimizer, precision)
     else:
         task = _custom(functions, loss, optimizer)
+        task = _in_bf16(task) if precision == "bf16" else task
     return _in_fp64(task) if precision == "fp64" else task
 
 
@@ -206,15 +232,23 @@ def _refuse_precisions(model: Functional, precision: str) -> None:
 
 
 def _built_in(
-    model: Functional, term: Loss, optimizer: optax.GradientTransformation
+    model: Functional,
+    term: Loss,
+    optimizer: optax.GradientTransformation,
+    precision: str,
 ) -> Task:
     regression, values = isinstance(term, MeanSquaredError), _values(term)
+    computing = computing_in(model, precision)
 
     def loss(params: Params, batch: Batch) -> jax.Array:
-        return jnp.mean(values(model.apply(params, batch["x"]), batch["y"]))
+        outputs, penalty = with_penalty(computing, params, batch["x"])
+        return _added(jnp.mean(values(outputs, batch["y"])), penalty)
 
-    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
-        outputs, targets = model.apply(params, batch["x"]), batch["y"]
+    def predict(params: Params, batch: Batch) -> jax.Array:
+        return with_notes(computing, params, batch["x"])[0]
+
+    def judge(outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        targets = batch["y"]
         metrics = {"loss": values(outputs, targets)}
         if not regression and targets.ndim == 1:
             metrics["accuracy"] = jnp.argmax(outputs, axis=-1) == targets
@@ -222,8 +256,17 @@ def _built_in(
             name: value.astype(metrics["loss"].dtype) for name, value in metrics.items()
         }
 
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        outputs, notes = with_notes(computing, params, batch["x"])
+        return {**judge(outputs, batch), **notes}
+
     report = _same if regression else _with_perplexity
-    return Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+    task = Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
+    return task._replace(predictions=Predictions(predict, judge, not regression))
+
+
+def _added(loss: jax.Array, penalty: jax.Array | None) -> jax.Array:
+    return loss if penalty is None else loss + penalty.astype(loss.dtype)
 
 
 def _values(term: Loss) -> Callable[[jax.Array, jax.Array], jax.Array]:
@@ -286,7 +329,28 @@ def _in_fp64(task: Task) -> Task:
         init=init,
         loss=lambda params, batch: task.loss(params, _wide(batch)),
         measure=lambda params, batch: task.measure(params, _wide(batch)),
+        predictions=_wide_predictions(task.predictions),
     )
+
+
+def _wide_predictions(found: Predictions | None) -> Predictions | None:
+    if found is None:
+        return None
+    return found._replace(
+        predict=lambda params, batch: found.predict(params, _wide(batch)),
+        judge=lambda outputs, batch: found.judge(outputs, _wide(batch)),
+    )
+
+
+def _in_bf16(task: Task) -> Task:
+    def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        measured = task.measure(narrowed(params), narrowed(dict(batch)))
+        return {name: widened(values) for name, values in measured.items()}
+
+    def loss(params: Params, batch: Batch) -> jax.Array:
+        return widened(task.loss(narrowed(params), narrowed(dict(batch))))
+
+    return task._replace(loss=loss, measure=measure)
 
 
 def _wide(tree: Any) -> Any:
@@ -317,11 +381,12 @@ def _spread(
     """Returns the loss of one device's part of a model, for the groups that cut it."""
 
     def loss_in(spread: Spread) -> Callable[[Params, Batch], jax.Array]:
-        part = functional(model.pieces(spread))
+        part = computing_in(functional(model.pieces(spread)), train.precision)
         values = _values_of_part(train.loss, model.outputs, spread)
 
         def loss(params: Params, batch: Batch) -> jax.Array:
-            return jnp.mean(values(part.apply(params, batch["x"]), batch["y"]))
+            outputs, penalty = with_penalty(part, params, batch["x"])
+            return _added(jnp.mean(values(outputs, batch["y"])), penalty)
 
         if train.precision == "fp64":
             return lambda params, batch: loss(params, _wide(batch))
@@ -343,12 +408,17 @@ def _built_in_model(scheme: Scheme, data: Dataset | None) -> _BuiltIn:
     shapes = data.example_shapes()
     outputs = _outputs(scheme.train.loss, shapes["y"], data.classes)
     inputs, tokens = shapes["x"].shape[1:], _is_tokens(shapes)
-    model = scheme.model
+    model, experts = scheme.model, experts_of(scheme)
 
     def pieces(spread: Spread) -> ModuleFactory:
-        remat = scheme.train.remat
         return module_factory(
-            model, inputs, outputs, tokens=tokens, spread=spread, remat=remat
+            model,
+            inputs,
+            outputs,
+            tokens=tokens,
+            spread=spread,
+            remat=scheme.train.remat,
+            experts=experts,
         )
 
     return _BuiltIn(pieces, outputs)

@@ -24,6 +24,7 @@ MANY, FEW = 50, 20
 CHOICES = {
     "asynchronous": 0.97,
     "elastic": 0.97,
+    "ensemble": 0.94,
     "gossip": 0.97,
     "mixed": 0.97,
     "onebit_adam": 0.97,
@@ -46,7 +47,8 @@ SOONER = {
 
 
 # Those that cut one copy up.
-CUT = ("hybrid", "pipeline", "sequence", "tensor", "zero")
+OF_TOKENS = ("experts", "hybrid", "pipeline", "sequence", "tensor", "zero")
+CUT = ("features", *OF_TOKENS)
 # What needs more devices than tests have, and how many.
 WIDE = {"five_axes": 32}
 
@@ -165,8 +167,9 @@ def test_embed_trains_both_ways_to_the_same_loss() -> None:
         ("two_sites", "accuracy", lambda value: value > 0.95),
         *(
             pytest.param(name, "loss", (2.5).__gt__, marks=pytest.mark.slow)
-            for name in ("text", *CUT, *WIDE)
+            for name in ("text", *OF_TOKENS, *WIDE)
         ),
+        pytest.param("features", "accuracy", (0.94).__lt__, marks=pytest.mark.slow),
         *(
             pytest.param(name, "accuracy", least.__lt__, marks=pytest.mark.slow)
             for name, least in CHOICES.items()

@@ -1,13 +1,17 @@
 """Cuts: along which dims each parameter is cut, over which axes.
 
-`pipeline` cuts the dim that stacks blocks. `tensor` cuts the dim whose logical name its
-layers cut, where the size divides. `zero` then cuts what is left of the largest dim
-that divides, the first of equals; a parameter without one stays whole on every device.
+`pipeline` cuts the dim that stacks blocks, and `expert` the one that stacks experts.
+`tensor` cuts the dim whose logical name its layers cut, where the size divides, and
+`features` the one of the data's columns. `zero` then cuts what is left of the largest
+dim that divides, the first of equals; a parameter without one stays whole on every
+device.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from diamond.compiler.parallelism.expert import EXPERT
+from diamond.compiler.parallelism.features import COLUMNS
 from diamond.compiler.parallelism.stack import LAYERS
 from diamond.compiler.parallelism.tensor import ranks_of
 from diamond.compiler.plan import MeshAxis, TensorSpec, local_tensor
@@ -30,9 +34,13 @@ def with_cuts(
     cut = tuple(tensors)
     for axis in axes:
         if isinstance(axis.strategy, words.Pipeline) and axis.size > 1:
-            cut = tuple(_by_stage(tensor, axis) for tensor in cut)
+            cut = tuple(_first(tensor, LAYERS, axis) for tensor in cut)
+        if isinstance(axis.strategy, words.Expert) and axis.size > 1:
+            cut = tuple(_first(tensor, EXPERT, axis) for tensor in cut)
         if isinstance(axis.strategy, words.Tensor):
             cut = tuple(_by_name(tensor, axis) for tensor in cut)
+        if isinstance(axis.strategy, words.Features) and axis.size > 1:
+            cut = tuple(_by_column(tensor, axis) for tensor in cut)
     sizes = {axis.name: axis.size for axis in axes}
     for axis in axes:
         if isinstance(axis.strategy, words.Zero):
@@ -55,9 +63,9 @@ def is_gathered_at_once(axis: MeshAxis) -> bool:
     return isinstance(axis.strategy, words.Zero) and axis.strategy.stage < 3
 
 
-def _by_stage(tensor: TensorSpec, axis: MeshAxis) -> TensorSpec:
-    stacked = tensor.dims[:1] == (LAYERS,)
-    return _cut(tensor, 0, axis.name) if stacked else tensor
+def _first(tensor: TensorSpec, name: str, axis: MeshAxis) -> TensorSpec:
+    """Cuts the first dim of a tensor, if it has this name."""
+    return _cut(tensor, 0, axis.name) if tensor.dims[:1] == (name,) else tensor
 
 
 def _by_name(tensor: TensorSpec, axis: MeshAxis) -> TensorSpec:
@@ -65,6 +73,12 @@ def _by_name(tensor: TensorSpec, axis: MeshAxis) -> TensorSpec:
         if ranks_of(name, size, axis.size) > 1:
             return _cut(tensor, place, axis.name)
     return tensor
+
+
+def _by_column(tensor: TensorSpec, axis: MeshAxis) -> TensorSpec:
+    if COLUMNS not in tensor.dims:
+        return tensor
+    return _cut(tensor, tensor.dims.index(COLUMNS), axis.name)
 
 
 def _by_size(tensor: TensorSpec, axis: MeshAxis, sizes: dict[str, int]) -> TensorSpec:

@@ -11,12 +11,14 @@ Reference: Shoeybi et al., "Megatron-LM: training multi-billion parameter langua
 models using model parallelism", arXiv 1909.08053, 2019; section 3 calls them f and g.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 from jax.ad_checkpoint import checkpoint_name
 from jax.custom_derivatives import custom_vjp
 
+from diamond.compiler.parallelism.precision import carried, widened
 from diamond.compiler.parallelism.remat import SUMMED
 
 
@@ -69,9 +71,30 @@ class Group(NamedTuple):
         """Gives arrays to the next device, and returns those of the one before."""
         pairs = [(place, (place + 1) % self.size) for place in range(self.size)]
         with jax.named_scope(self.scope):
-            return jax.lax.ppermute(tree, self.axis, pairs)
+            move = functools.partial(jax.lax.ppermute, axis_name=self.axis, perm=pairs)
+            return jax.tree.map(functools.partial(carried, move), tree)
+
+    def turn(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
+        """Cuts one dim over the devices and joins another; gradients turn back."""
+
+        @custom_vjp
+        def turned(x: jax.Array) -> jax.Array:
+            return self._all_to_all(x, cut, joined)
+
+        turned.defvjp(
+            lambda x: (self._all_to_all(x, cut, joined), None),
+            lambda _, back: (self._all_to_all(back, joined, cut),),
+        )
+        kept: jax.Array = checkpoint_name(turned(x), SUMMED)
+        return kept
+
+    def _all_to_all(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
+        with jax.named_scope(self.scope):
+            return carried(
+                lambda x: jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True), x
+            )
 
     def _sum(self, x: jax.Array) -> jax.Array:
         with jax.named_scope(self.scope):
-            total: jax.Array = jax.lax.psum(x, self.axis)
-        return total
+            total: jax.Array = jax.lax.psum(widened(x), self.axis)
+        return total.astype(x.dtype)

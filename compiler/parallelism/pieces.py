@@ -8,9 +8,14 @@ piece of the gradient is by itself, too:
 
     p = e^(s-L)     dv = p do     ds = p (do v - o do)     dq = ds k     dk = ds q
 
+Heads of keys and values may be fewer than those of queries, each for a group of them;
+nothing is repeated in memory.
+
 References: Milakov, Gimelshein, "Online normalizer calculation for softmax", arXiv
 1805.02867, 2018; Dao, Fu, Ermon, Rudra, Re, "FlashAttention: fast and memory-efficient
-exact attention with IO-awareness", arXiv 2205.14135, 2022.
+exact attention with IO-awareness", arXiv 2205.14135, 2022; Ainslie, Lee-Thorp, de Jong,
+Zemlyanskiy, Lebron, Sanghai, "GQA: training generalized multi-query transformer models
+from multi-head checkpoints", arXiv 2305.13245, 2023.
 """
 
 import functools
@@ -53,19 +58,27 @@ class Asked(NamedTuple):
     drift: jax.Array
 
 
+def in_groups(x: jax.Array, kv_heads: int, dim: int) -> jax.Array:
+    """Splits a dim of heads into heads of keys and the group of each."""
+    return x.reshape(*x.shape[:dim], kv_heads, -1, *x.shape[dim + 1 :])
+
+
 def seen(q: jax.Array, k: jax.Array, v: jax.Array, *, is_causal: bool = False) -> Sums:
     """Returns what the tokens of some queries see of some keys and values.
 
     Args:
         q: Scaled queries, `[examples, tokens, heads, head_dim]`.
-        k: Keys, likewise.
-        v: Values, likewise.
+        k: Keys, likewise, of as many heads or of one for each group of them.
+        v: Values, like keys.
         is_causal: Whether the keys are of the same tokens, which see no later ones.
     """
     scores = _scores(q, k, is_causal)
     peak = jnp.max(scores, axis=-1)
     weights = jnp.exp(scores - peak[..., None])
-    mix = jnp.einsum("bhqk,bkhd->bhqd", weights, v, preferred_element_type=peak.dtype)
+    summed = functools.partial(jnp.einsum, preferred_element_type=peak.dtype)
+    grouped = in_groups(weights.astype(v.dtype), v.shape[2], 1)
+    mix = summed("bhgqk,bkhd->bhgqd", grouped, v)
+    mix = mix.reshape(*peak.shape, v.shape[3])
     return Sums(peak, jnp.sum(weights, axis=-1), mix)
 
 
@@ -84,18 +97,23 @@ def pulled(
     q, logs, back, drift = asked
     summed = functools.partial(jnp.einsum, preferred_element_type=logs.dtype)
     weights = jnp.exp(_scores(q, k, is_causal) - logs[..., None])
-    by_v = summed("bhqk,bqhd->bkhd", weights, back)
-    by_weights = summed("bqhd,bkhd->bhqk", back, v)
-    by_scores = weights * (by_weights - drift[..., None])
-    by_q = summed("bhqk,bkhd->bqhd", by_scores, k)
-    by_k = summed("bhqk,bqhd->bkhd", by_scores, q)
-    return by_q, (by_k, by_v)
+    by_heads = functools.partial(in_groups, kv_heads=k.shape[2])
+    weights, drift = by_heads(weights, dim=1), by_heads(drift, dim=1)
+    queries, back = by_heads(q, dim=2), by_heads(back, dim=2)
+    by_v = summed("bhgqk,bqhgd->bkhd", weights.astype(back.dtype), back)
+    by_weights = summed("bqhgd,bkhd->bhgqk", back, v)
+    by_scores = (weights * (by_weights - drift[..., None])).astype(q.dtype)
+    by_q = summed("bhgqk,bkhd->bqhgd", by_scores, k)
+    by_k = summed("bhgqk,bqhgd->bkhd", by_scores, queries)
+    return by_q.reshape(q.shape), (by_k, by_v)
 
 
 def _scores(q: jax.Array, k: jax.Array, is_causal: bool) -> jax.Array:
     wide = jnp.promote_types(q.dtype, jnp.float32)
-    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=wide)
+    examples, tokens, heads, _ = q.shape
+    grouped = in_groups(q, k.shape[2], 2)
+    scores = jnp.einsum("bqhgd,bkhd->bhgqk", grouped, k, preferred_element_type=wide)
+    scores = scores.reshape(examples, heads, tokens, -1)
     if not is_causal:
         return scores
-    tokens = q.shape[1]
     return jnp.where(np.tril(np.ones((tokens, tokens), bool)), scores, -jnp.inf)

@@ -23,7 +23,7 @@ summed over the axis.
 
 Blocks and ends may be cut up over other axes: all devices of a stage do the same at
 the same tick, so they may talk inside of it. `zero` of stage 3 gathers the parameters
-of a stage once a step, and not at each tick.
+of a stage once a step, in fp32, and not at each tick.
 
 Bill: with V values of activations in a microbatch, a device sends V to each neighbour
 at each tick, whether it has something to say or not, but for the ticks before the first
@@ -43,6 +43,7 @@ from typing import Any, NamedTuple
 import jax
 
 from diamond.compiler.parallelism.backward import halves_of
+from diamond.compiler.parallelism.precision import carried
 from diamond.compiler.parallelism.schedules.slots import NOWHERE, Row, rows_of
 from diamond.compiler.parallelism.schedules.table import Table
 from diamond.compiler.parallelism.spans import Span, spans_of
@@ -73,8 +74,7 @@ class Pipeline(NamedTuple):
             pairs = [(a, b) for a, b in pairs if 0 <= b < stages]
         pairs = [(a, b % stages) for a, b in pairs]
         with jax.named_scope(self.scope):
-            arrived: jax.Array = jax.lax.ppermute(x, self.axis, pairs)
-        return arrived
+            return carried(lambda x: jax.lax.ppermute(x, self.axis, pairs), x)
 
     def total(self, tree: Any) -> Any:
         """Sums over all stages."""

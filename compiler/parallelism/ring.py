@@ -63,8 +63,8 @@ def ring_attention(q: jax.Array, k: jax.Array, v: jax.Array, ring: Group) -> jax
     Args:
         q: This device's queries, `[examples, tokens, heads, head_dim]`; the tokens are
             its two chunks.
-        k: Its keys, likewise.
-        v: Its values, likewise.
+        k: Its keys, likewise, of as many heads or of one for each group of them.
+        v: Its values, like keys.
         ring: The devices.
     """
 

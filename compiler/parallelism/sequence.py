@@ -17,7 +17,8 @@ received, so that nothing is sent twice; with `full` the forward part is.
 
 Bill: with P the bytes of q on a device, `examples * tokens/N * width * item`, a block
 sends 2 (N-1) P forward and 4 (N-1) P backward in a ring (k, v, and then their
-gradients, in fp32 at least), or 4 (N-1)/N P each way in all-to-alls; and a step sums
+gradients, in fp32 at least), or 4 (N-1)/N P each way in all-to-alls; of that, keys and
+values send `kv_heads / heads` where heads share them. And a step sums
 the gradient of every parameter once, 2 V (N-1)/N for the V bytes that a device updates.
 
 Limits: with one device, and in what is computed, it is training on one device.
@@ -35,11 +36,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from numpy.typing import NDArray
 
 from diamond.compiler.parallelism.group import Group
-from diamond.compiler.parallelism.remat import SUMMED
 from diamond.compiler.parallelism.ring import ring_attention
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -76,25 +75,23 @@ class TokenGroup(NamedTuple):
 
         Args:
             q: Queries, `[examples, tokens, heads, head_dim]`.
-            k: Keys, likewise.
-            v: Values, likewise.
+            k: Keys, likewise, of as many heads or of one for each group of them.
+            v: Values, like keys.
             whole: Does so on one device that has all tokens of some heads.
         """
         if self.method == "ring":
-            return ring_attention(q, k, v, Group(self.axis, self.size, self.scope))
-        q, k, v = (self._turned(x, 2, 1) for x in (q, k, v))
-        return self._turned(whole(q, k, v), 1, 2)
+            return ring_attention(q, k, v, self._group)
+        q, k, v = (self._group.turn(x, 2, 1) for x in (q, k, v))
+        return self._group.turn(whole(q, k, v), 1, 2)
 
     def sum(self, leaves: Sequence[Any]) -> list[Any]:
         """Sums arrays over the devices."""
         with jax.named_scope(self.scope):
             return list(jax.lax.psum(list(leaves), self.axis))
 
-    def _turned(self, x: jax.Array, cut: int, joined: int) -> jax.Array:
-        with jax.named_scope(self.scope):
-            turned = jax.lax.all_to_all(x, self.axis, cut, joined, tiled=True)
-        kept: jax.Array = checkpoint_name(turned, SUMMED)
-        return kept
+    @property
+    def _group(self) -> Group:
+        return Group(self.axis, self.size, self.scope)
 
 
 def zigzag(tokens: int, size: int) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ References: M. Shoeybi, M. Patwary, R. Puri, P. LeGresley, J. Casper and B. Cata
 arXiv 1909.08053, 2019.
 """
 
-DIMS = ("heads", "mlp", "vocab")
+DIMS = ("heads", "kv_heads", "mlp", "vocab")
 
 
 def ranks_of(name: str, size: int, ranks: int) -> int:

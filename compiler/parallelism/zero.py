@@ -14,8 +14,9 @@ element type crosses at once, in one message.
 
 Bill, for V values on a device and M microbatches: 2V(N-1)/N at stage 1, (M+1)V(N-1)/N
 at stage 2, and at most 3MV(N-1)/N at stage 3, since parameters that the gradient does
-not need are gathered once. A device holds the optimizer's state of V/N values, and at
-stage 3 V/N parameters between steps.
+not need are gathered once. With `precision = bf16` stage 3 gathers 2 bytes a value and
+adds up 4; at stages 1 and 2 the fp32 parameters are gathered. A device holds the
+optimizer's state of V/N values, and at stage 3 V/N parameters between steps.
 
 Limits: with N = 1, and in what is computed, it is training on one device.
 
@@ -23,20 +24,26 @@ References: S. Rajbhandari, J. Rasley, O. Ruwase and Y. He, "ZeRO: memory optimi
 toward training trillion parameter models", arXiv 1910.02054, 2019.
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+from jax.custom_derivatives import custom_vjp
 
+from diamond.compiler.parallelism.packing import (
+    packed,
+    put_together,
+    taken_apart,
+    unpacked,
+)
+from diamond.compiler.parallelism.precision import carried, narrowed, widened
 from diamond.compiler.parallelism.remat import kept_between
 
 Leaves = list[Any]
 
 # To keep a gathered parameter in another form would be to keep it.
-_FORMS = {"broadcast_in_dim", "convert_element_type", "dynamic_slice", "reshape"}
-_FORMS |= {"slice", "split", "squeeze", "transpose"}
+_FORMS = {"bitcast_convert_type", "broadcast_in_dim", "convert_element_type"}
+_FORMS |= {"dynamic_slice", "reshape", "slice", "split", "squeeze", "transpose"}
 
 
 class Zero(NamedTuple):
@@ -65,6 +72,10 @@ class Zero(NamedTuple):
     def gather(self, shards: Sequence[Any]) -> Leaves:
         """Puts the parameters together from everyone's shards."""
         return self._by_message(shards, self._gathered)
+
+    def gather_narrow(self, shards: Sequence[Any]) -> Leaves:
+        """Puts them together in bf16; their gradients are added up in fp32."""
+        return self._by_message(shards, self._gathered_narrow)
 
     def reduce(self, leaves: Sequence[Any]) -> Leaves:
         """Returns this device's shards of everyone's sum."""
@@ -104,58 +115,41 @@ class Zero(NamedTuple):
         crossed = list(leaves)
         for places in self.together:
             dims = [dim for place in places if (dim := self.dims[place]) is not None]
-            with jax.named_scope(self.scope):
-                made = cross([leaves[place] for place in places], dims)
+            made = cross([leaves[place] for place in places], dims)
             for place, leaf in zip(places, made, strict=True):
                 crossed[place] = leaf
         return crossed
 
     def _gathered(self, shards: Leaves, dims: Sequence[int]) -> Leaves:
         if len(shards) == 1:
-            [shard], [dim] = shards, dims
-            return [jax.lax.all_gather(shard, self.axis, axis=dim, tiled=True)]
-        mine = jnp.concatenate([shard.reshape(-1) for shard in shards])
-        rows = _split(jax.lax.all_gather(mine, self.axis), shards, 1)
-        return [
-            _joined(row.reshape(self.size, *shard.shape), dim)
-            for row, shard, dim in zip(rows, shards, dims, strict=True)
-        ]
+            return [self._gather(shards[0], axis=dims[0], tiled=True)]
+        return put_together(self._gather(packed(shards)), shards, dims)
+
+    def _gathered_narrow(self, shards: Leaves, dims: Sequence[int]) -> Leaves:
+        def together(shards: Leaves) -> Leaves:
+            return self._gathered(narrowed(shards), dims)
+
+        def backward(_: None, back: Leaves) -> tuple[Leaves]:
+            return (self._scattered([widened(each) for each in back], dims),)
+
+        gathered = custom_vjp(together)
+        gathered.defvjp(lambda shards: (together(shards), None), backward)
+        found: Leaves = gathered(shards)
+        return found
 
     def _scattered(self, leaves: Leaves, dims: Sequence[int]) -> Leaves:
         if len(leaves) == 1:
-            [leaf], [dim] = leaves, dims
-            return [self._sum_scattered(leaf, dim, tiled=True)]
-        parts = [
-            _apart(leaf, dim, self.size) for leaf, dim in zip(leaves, dims, strict=True)
-        ]
-        rows = jnp.concatenate([part.reshape(self.size, -1) for part in parts], 1)
-        shards = [part[0] for part in parts]
-        found = _split(self._sum_scattered(rows, 0, tiled=False), shards, 0)
-        return [
-            each.reshape(shard.shape) for each, shard in zip(found, shards, strict=True)
-        ]
+            return [self._scatter(leaves[0], scatter_dimension=dims[0], tiled=True)]
+        rows, shards = taken_apart(leaves, dims, self.size)
+        return unpacked(self._scatter(rows), shards)
 
-    def _sum_scattered(self, x: Any, dim: int, *, tiled: bool) -> Any:
-        return jax.lax.psum_scatter(x, self.axis, scatter_dimension=dim, tiled=tiled)
+    def _gather(self, x: Any, **how: Any) -> Any:
+        with jax.named_scope(self.scope):
+            return carried(lambda x: jax.lax.all_gather(x, self.axis, **how), x)
+
+    def _scatter(self, x: Any, **how: Any) -> Any:
+        with jax.named_scope(self.scope):
+            return jax.lax.psum_scatter(x, self.axis, **how)
 
     def _sum(self, x: Any) -> Any:
         return jax.lax.psum(x, self.axis)
-
-
-def _split(x: Any, like: Leaves, dim: int) -> Leaves:
-    """Cuts a dim into parts of the sizes of some arrays."""
-    ends = list(itertools.accumulate(leaf.size for leaf in like))
-    return jnp.split(x, ends[:-1], axis=dim)
-
-
-def _joined(shards: Any, dim: int) -> Any:
-    """Joins `[devices, ...]` along a dim of what each device has."""
-    whole = jnp.moveaxis(shards, 0, dim)
-    return whole.reshape(*whole.shape[:dim], -1, *whole.shape[dim + 2 :])
-
-
-def _apart(whole: Any, dim: int, parts: int) -> Any:
-    """Cuts a dim into equal parts, `[parts, ...]`."""
-    shape = whole.shape
-    split = whole.reshape(*shape[:dim], parts, -1, *shape[dim + 1 :])
-    return jnp.moveaxis(split, dim, 0)

@@ -44,16 +44,17 @@ def _messages(plan: Plan, exchange: Exchange, turn: int) -> list[Message]:
     values = leaves_of(plan.local_tensors, exchange.leaves)
     floats = [t for t in plan.optimizer_tensors if t.dtype.startswith("float")]
     optimizer = leaves_of(tuple(floats), range(len(floats)))
-    jax.eval_shape(lambda v, o: _meet(part, v, o, turn), values, optimizer)
-    return tape.messages
+    jax.eval_shape(lambda v: _meet(part, v, turn), values)
+    met = len(tape.messages)
+    jax.eval_shape(lambda o: kept_after_meeting(part, o, lambda: o), optimizer)
+    kept = [replace(message, is_state=True) for message in tape.messages[met:]]
+    return [*tape.messages[:met], *kept]
 
 
-def _meet(part: Part, values: Leaves, optimizer: Leaves, turn: int) -> Any:
+def _meet(part: Part, values: Leaves, turn: int) -> Any:
     mean, _ = part.mixer.mean(values, part.mixer.init(values), turn)
     server = part.mixer.server
-    pulled = server.pull(mean[0], values) if server else None
-    fresh = optimizer
-    return mean, pulled, kept_after_meeting(part, optimizer, lambda: fresh)
+    return mean, server.pull(mean[0], values) if server else None
 
 
 def leaves_of(tensors: tuple[TensorSpec, ...], places: Any) -> Leaves:

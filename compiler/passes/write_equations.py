@@ -1,20 +1,26 @@
 """Write equations: the step of this scheme in symbols."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.parallelism.cuts import is_gathered_at_once
+from diamond.compiler.parallelism.ensemble import ensemble_axis
+from diamond.compiler.parallelism.features import columns_axis
 from diamond.compiler.parallelism.staging import microbatches_of
-from diamond.compiler.plan import Plan
+from diamond.compiler.plan import MeshAxis, Plan
 from diamond.dsl import vocabulary as words
 
 
 def write_equations(plan: Plan) -> Plan:
     """Writes gradient, exchanges, optimizer and exchanges in the step's order."""
     parts = parts_of(plan, Tape().wire)
-    lines = [f"g = gradient of the mean loss at x over {_share(plan)}"]
+    lines = [f"g = gradient of the mean loss{_balance(plan)} at x over {_share(plan)}"]
+    for axis in plan.axes:
+        if isinstance(axis.strategy, words.Expert):
+            lines += _experts(plan, axis, axis.strategy)
     shards = [axis for axis in plan.axes if isinstance(axis.strategy, words.Zero)]
     lines += [
         f"g <- this device's shard of mean over {axis.name} of g" for axis in shards
@@ -31,7 +37,38 @@ def write_equations(plan: Plan) -> Plan:
         for axis in shards
         if is_gathered_at_once(axis)
     ]
-    return replace(plan, equations=tuple(lines))
+    return replace(plan, equations=(*lines, *_consolidated(plan)))
+
+
+def _consolidated(plan: Plan) -> list[str]:
+    """Says how the members of an ensemble are evaluated."""
+    axis = ensemble_axis(plan.axes)
+    if axis is None:
+        return []
+    assert isinstance(axis.strategy, words.Ensemble)
+    if axis.strategy.consolidation == "vote":
+        return [f"evaluated: the class that most members over {axis.name} predict"]
+    return [f"evaluated: mean over {axis.name} of what each member predicts"]
+
+
+def _experts(plan: Plan, axis: MeshAxis, term: words.Expert) -> Iterator[str]:
+    """Says which tokens are routed together, and how much room they find."""
+    together = plan.batch // (plan.shares * plan.accumulate)
+    yield (
+        f"T tokens of {together} examples are routed together, each to {term.top_k} of "
+        f"{term.experts} experts"
+    )
+    room = f"ceil({term.capacity:g} x {term.top_k} T/{term.experts})"
+    yield f"an expert takes {room} of them, T at most"
+    if axis.size > 1:
+        yield f"g <- mean over {axis.name} of g"
+
+
+def _balance(plan: Plan) -> str:
+    """Writes what keeps experts evenly busy."""
+    terms = [axis.strategy for axis in plan.axes]
+    weights = [term.balance for term in terms if isinstance(term, words.Expert)]
+    return f" + {weights[0]:g} imbalance of experts" if any(weights) else ""
 
 
 def _share(plan: Plan) -> str:
@@ -40,7 +77,9 @@ def _share(plan: Plan) -> str:
     text = f", in {parts} microbatches of {each // parts}" if parts > 1 else ""
     tokens = math.prod(axis.size for axis in plan.axes if axis.splits_tokens)
     row = f", 1/{tokens} of the tokens of each" if tokens > 1 else ""
-    return f"{each} of {plan.batch} examples{row}{text}"
+    columns = columns_axis(plan.axes)
+    part = f", 1/{columns.size} of the columns of each" if columns else ""
+    return f"{each} of {plan.batch} examples{row}{part}{text}"
 
 
 def _exchange(part: Part) -> list[str]:

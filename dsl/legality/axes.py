@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, Path
 from diamond.dsl.suggest import did_you_mean, listed
+from diamond.dsl.vocabulary.parallelism import Ensemble
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
 
 
@@ -54,14 +55,16 @@ def _unknown(block: str, axis: str, names: list[str]) -> Finding:
 
 
 def one_role(scheme: Scheme) -> Iterator[Finding]:
-    """No axis holds replicas and shards at once."""
+    """No axis holds replicas and shards, or members, at once."""
     copied = {replicas.axis for replicas in scheme.replicas}
     for parallel in scheme.parallelism:
         if parallel.axis in copied:
             other = (("replicas", parallel.axis), "replicas over it here")
+            is_apart = isinstance(parallel.strategy, Ensemble)
+            what = "members of an ensemble" if is_apart else "shards"
             yield Finding(
                 "D041",
-                f"axis `{parallel.axis}` has two roles, replicas and shards",
+                f"axis `{parallel.axis}` has two roles, replicas and {what}",
                 ("parallelism", parallel.axis),
                 help="split it into two axes of `mesh`, one for each role",
                 labels=(other,),

@@ -57,6 +57,7 @@ def dims_divide(scheme: Scheme) -> Iterator[Finding]:
     """The dims of a model divide as its layers need."""
     if isinstance(scheme.model, Transformer):
         yield from _heads(scheme.model)
+        yield from _groups(scheme.model)
     if isinstance(scheme.model, ConvNet) and isinstance(scheme.data, Digits):
         yield from _stages(scheme.model)
 
@@ -78,6 +79,22 @@ def _heads(model: Transformer) -> Iterator[Finding]:
             2 * heads,
             labels,
             width,
+        )
+
+
+def _groups(model: Transformer) -> Iterator[Finding]:
+    """Heads of keys and values serve equally many heads of queries."""
+    kv_heads, heads = model.kv_heads, model.heads
+    if kv_heads is not None and heads % kv_heads:
+        yield Finding(
+            "D121",
+            f"{heads} attention heads cannot share {kv_heads} heads of keys and values "
+            "equally",
+            ("model", "kv_heads"),
+            expected=f"a number that divides {heads}",
+            help="change `kv_heads`, or `heads` to a multiple of it, such as "
+            f"{near_multiples(heads, kv_heads)}",
+            labels=((("model", "heads"), f"{heads} heads"),),
         )
 
 

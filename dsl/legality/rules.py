@@ -8,6 +8,10 @@ from diamond.dsl.legality import (
     built,
     centralizations,
     codecs,
+    columns,
+    distillation,
+    ensembles,
+    experts,
     limits,
     models,
     optimizers,
@@ -74,6 +78,12 @@ BETWEEN_TERMS: tuple[Rule, ...] = (
     shards.layers_divide,
     shards.optimizers_fit,
     shards.exchanges_fit,
+    ensembles.outermost,
+    ensembles.votes_are_of_classes,
+    distillation.there_are_teachers,
+    distillation.there_are_probabilities,
+    columns.there_are_columns,
+    columns.columns_divide,
     tokens.there_are_tokens,
     tokens.tokens_divide,
     tokens.heads_divide,
@@ -83,6 +93,11 @@ BETWEEN_TERMS: tuple[Rule, ...] = (
     pipelines.groups_are_full,
     pipelines.microbatches_divide,
     pipelines.companions,
+    experts.experts_divide,
+    experts.choices_fit,
+    experts.there_are_layers,
+    experts.companions,
+    experts.rooms_are_used,
     useless.staleness,
     useless.clocks,
     useless.merging,
@@ -122,6 +137,7 @@ def findings(scheme: Scheme) -> Iterator[Finding]:
             if finding not in yielded and not _leans_on(finding, not_built):
                 yielded.add(finding)
                 yield finding
+    yield from distillation.student_fits(scheme, findings)
 
 
 def _leans_on(finding: Finding, parts: set[Path]) -> bool:

@@ -6,7 +6,7 @@ from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.legality.timeline import Part, outermost_first, parts_of
 from diamond.dsl.vocabulary.centralization import AllReduce
 from diamond.dsl.vocabulary.consistency import Asynchronous, Hogwild
-from diamond.dsl.vocabulary.parallelism import Tensor, Zero
+from diamond.dsl.vocabulary.parallelism import Ensemble, Tensor, Zero
 from diamond.dsl.vocabulary.scheme import Parallel, Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Mlp, Transformer
@@ -21,6 +21,15 @@ def _laid(scheme: Scheme) -> list[tuple[Parallel, int]]:
     return [
         (each, sizes[each.axis]) for each in scheme.parallelism if each.axis in sizes
     ]
+
+
+def _cutting(scheme: Scheme) -> list[tuple[Parallel, int]]:
+    """Returns those that cut one copy up."""
+    return [pair for pair in _laid(scheme) if not _is_ensemble(pair[0])]
+
+
+def _is_ensemble(parallel: Parallel) -> bool:
+    return isinstance(parallel.strategy, Ensemble)
 
 
 def once(scheme: Scheme) -> Iterator[Finding]:
@@ -44,7 +53,7 @@ def once(scheme: Scheme) -> Iterator[Finding]:
 def inside_replicas(scheme: Scheme) -> Iterator[Finding]:
     """The axes of one copy stand inside those of the copies."""
     order = [axis.name for axis in scheme.mesh]
-    for parallel, _ in _laid(scheme):
+    for parallel, _ in _cutting(scheme):
         inside = [
             replicas.axis
             for replicas in outermost_first(scheme)
@@ -96,7 +105,11 @@ def _dims(scheme: Scheme) -> Dims:
         hidden = max(1, round(model.width * model.expansion))
         what = f"the {hidden} hidden units of a feed-forward layer"
         heads = f"the {model.heads} attention heads"
-        return [("heads", model.heads, heads), ("expansion", hidden, what)]
+        dims = [("heads", model.heads, heads), ("expansion", hidden, what)]
+        if model.kv_heads not in (None, model.heads):
+            shared = f"the {model.kv_heads} heads of keys and values"
+            dims.append(("kv_heads", model.kv_heads, shared))
+        return dims
     if isinstance(model, Mlp):
         return [("width", model.width, f"the {model.width} hidden units of a layer")]
     return []
@@ -119,7 +132,7 @@ def optimizers_fit(scheme: Scheme) -> Iterator[Finding]:
     """The optimizer updates each value by itself, since a device has a cut of them."""
     call = scheme.train.optimizer
     reason = NOT_ELEMENTWISE.get(call.name)
-    for parallel, size in _laid(scheme):
+    for parallel, size in _cutting(scheme):
         if reason and size > 1:
             word = word_of(parallel.strategy)
             yield Finding(
@@ -135,7 +148,7 @@ def optimizers_fit(scheme: Scheme) -> Iterator[Finding]:
 
 def exchanges_fit(scheme: Scheme) -> Iterator[Finding]:
     """What the copies exchange has a meaning cut by cut."""
-    for parallel, size in _laid(scheme):
+    for parallel, size in _cutting(scheme):
         if size == 1:
             continue
         for replicas in outermost_first(scheme):

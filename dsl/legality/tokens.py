@@ -65,25 +65,33 @@ def heads_divide(scheme: Scheme) -> Iterator[Finding]:
     if not isinstance(model, Transformer):
         return
     tensor, name = _tensor(scheme)
+    each = f" a device of `{name}`" if tensor > 1 else ""
     for axis, size, method in _spread(scheme):
-        heads = model.heads // tensor
-        if method != "all_to_all" or model.heads % tensor or heads % size == 0:
-            continue
-        each = f" a device of `{name}`" if tensor > 1 else ""
-        yield Finding(
-            "D096",
-            f"`sequence(method = all_to_all)` over `{axis}` gives each of {size} "
-            f"devices equally many heads, and there are {heads}{each}",
-            ("parallelism", axis),
-            expected=f"a multiple of {size * tensor} heads, such as "
-            f"{near_multiples(model.heads, size * tensor)}",
-            help="change `heads` of the model, or take `method = ring`, which cuts "
-            "no heads",
-            labels=(
-                (("model", "heads"), f"{model.heads} heads"),
-                (("mesh", axis), f"{size} devices"),
-            ),
-        )
+        for argument, what, number in _heads(model):
+            heads = number // tensor
+            if method != "all_to_all" or number % tensor or heads % size == 0:
+                continue
+            yield Finding(
+                "D096",
+                f"`sequence(method = all_to_all)` over `{axis}` gives each of {size} "
+                f"devices equally many {what}, and there are {heads}{each}",
+                ("parallelism", axis),
+                expected=f"a multiple of {size * tensor} {what}, such as "
+                f"{near_multiples(number, size * tensor)}",
+                help=f"change `{argument}` of the model, or take `method = ring`, "
+                "which cuts no heads",
+                labels=(
+                    (("model", argument), f"{number} {what}"),
+                    (("mesh", axis), f"{size} devices"),
+                ),
+            )
+
+
+def _heads(model: Transformer) -> Iterator[tuple[str, str, int]]:
+    """Yields the arguments that say how many heads there are, of what."""
+    yield "heads", "heads", model.heads
+    if model.kv_heads not in (None, model.heads):
+        yield "kv_heads", "heads of keys and values", model.kv_heads
 
 
 def _spread(scheme: Scheme) -> Iterator[tuple[str, int, str]]:

@@ -7,7 +7,7 @@ from diamond.dsl.diagnostics import SchemeError
 from diamond.dsl.emit import format_term, parse_term
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.vocabulary.optimizers import signature_of
-from diamond.dsl.vocabulary.parallelism import Zero
+from diamond.dsl.vocabulary.parallelism import Ensemble, Expert, Zero
 from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.training import Arrays, Call
 
@@ -82,7 +82,9 @@ def batch_divides(scheme: Scheme) -> Iterator[Finding]:
 def splits_batch(scheme: Scheme, axis: str) -> bool:
     """Whether the devices along an axis get different examples."""
     cut = [
-        each.axis for each in scheme.parallelism if not isinstance(each.strategy, Zero)
+        each.axis
+        for each in scheme.parallelism
+        if not isinstance(each.strategy, Zero | Expert | Ensemble)
     ]
     return axis not in cut
 

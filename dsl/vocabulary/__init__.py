@@ -45,6 +45,7 @@ from diamond.dsl.vocabulary.parallelism import Sequence as Sequence
 from diamond.dsl.vocabulary.parallelism import Tensor as Tensor
 from diamond.dsl.vocabulary.parallelism import Zero as Zero
 from diamond.dsl.vocabulary.scheme import Axis as Axis
+from diamond.dsl.vocabulary.scheme import Distill as Distill
 from diamond.dsl.vocabulary.scheme import Link as Link
 from diamond.dsl.vocabulary.scheme import Parallel as Parallel
 from diamond.dsl.vocabulary.scheme import Replicas as Replicas

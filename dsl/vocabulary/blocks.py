@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from diamond.dsl.vocabulary.scheme import Replicas, Train
+from diamond.dsl.vocabulary.scheme import Distill, Replicas, Train
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,14 @@ BLOCKS = (
         "copies of the model over an axis, and how they agree",
         "replicas over site { consistency = local(every = 50) }",
         Replicas,
+    ),
+    BlockForm(
+        "distill",
+        "nothing",
+        "settings",
+        "one model that is trained on what the members of an ensemble predict",
+        "distill { model = mlp(width = 32); steps = 500 }",
+        Distill,
     ),
 )
 

@@ -50,16 +50,24 @@ class Pipeline(Term):
 
 @dataclass(frozen=True, slots=True)
 class Expert(Term):
-    """Experts of a mixture are spread over the axis."""
+    """Feed-forward layers become mixtures of experts, spread over the axis."""
 
-    experts: int = arg("number of experts", default=8, minimum=2)
+    experts: int = arg("experts a layer", default=8, minimum=2)
     top_k: int = arg("experts a token", default=2, minimum=1)
-    capacity: float = arg("room an expert has", default=1.25, minimum=0.0)
+    capacity: float = arg(
+        "room that an expert has, over what it would need if tokens were shared out "
+        "evenly; tokens without room pass by",
+        default=1.25,
+        above=0.0,
+    )
+    balance: float = arg(
+        "weight of the loss that keeps experts evenly busy", default=0.01, minimum=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Features(Term):
-    """Each member holds some columns of the data."""
+    """Each device holds some columns of the data, and the rows of a layer for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,10 @@ class Ensemble(Term):
     """Members train alone and are consolidated by their predictions."""
 
     consolidation: str = arg(
-        "how predictions become one", default="average", choices=("average", "vote")
+        "how predictions become one: by their mean, or by most votes",
+        default="average",
+        choices=("average", "vote"),
+        cites=(("vote", "hansen1990neural"),),
     )
 
 

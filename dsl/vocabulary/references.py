@@ -201,6 +201,32 @@ REFERENCES = (
         kind="misc",
     ),
     Reference(
+        "fedus2022switch",
+        ("William Fedus", "Barret Zoph", "Noam Shazeer"),
+        "Switch Transformers: Scaling to Trillion Parameter Models with Simple and "
+        "Efficient Sparsity",
+        2022,
+        "Journal of Machine Learning Research",
+        "2101.03961",
+        kind="article",
+    ),
+    Reference(
+        "hansen1990neural",
+        ("Lars Kai Hansen", "Peter Salamon"),
+        "Neural network ensembles",
+        1990,
+        "IEEE Transactions on Pattern Analysis and Machine Intelligence",
+        kind="article",
+    ),
+    Reference(
+        "hinton2015distilling",
+        ("Geoffrey Hinton", "Oriol Vinyals", "Jeff Dean"),
+        "Distilling the Knowledge in a Neural Network",
+        2015,
+        eprint="1503.02531",
+        kind="misc",
+    ),
+    Reference(
         "ho2013more",
         (
             "Qirong Ho",
@@ -276,6 +302,33 @@ REFERENCES = (
         2019,
         _ICML,
         "1902.00340",
+    ),
+    Reference(
+        "lakshminarayanan2017simple",
+        ("Balaji Lakshminarayanan", "Alexander Pritzel", "Charles Blundell"),
+        "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+        2017,
+        _NEURIPS,
+        "1612.01474",
+    ),
+    Reference(
+        "lepikhin2021gshard",
+        (
+            "Dmitry Lepikhin",
+            "HyoukJoong Lee",
+            "Yuanzhong Xu",
+            "Dehao Chen",
+            "Orhan Firat",
+            "Yanping Huang",
+            "Maxim Krikun",
+            "Noam Shazeer",
+            "Zhifeng Chen",
+        ),
+        "GShard: Scaling Giant Models with Conditional Computation and Automatic "
+        "Sharding",
+        2021,
+        _ICLR,
+        "2006.16668",
     ),
     Reference(
         "li2014scaling",
@@ -484,6 +537,23 @@ REFERENCES = (
         "1910.02054",
     ),
     Reference(
+        "shazeer2017outrageously",
+        (
+            "Noam Shazeer",
+            "Azalia Mirhoseini",
+            "Krzysztof Maziarz",
+            "Andy Davis",
+            "Quoc Le",
+            "Geoffrey Hinton",
+            "Jeff Dean",
+        ),
+        "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts "
+        "Layer",
+        2017,
+        _ICLR,
+        "1701.06538",
+    ),
+    Reference(
         "shoeybi2019megatron",
         (
             "Mohammad Shoeybi",
@@ -575,6 +645,15 @@ REFERENCES = (
         2017,
         _NEURIPS,
         "1705.07878",
+    ),
+    Reference(
+        "yang2019federated",
+        ("Qiang Yang", "Yang Liu", "Tianjian Chen", "Yongxin Tong"),
+        "Federated Machine Learning: Concept and Applications",
+        2019,
+        "ACM Transactions on Intelligent Systems and Technology",
+        "1902.04885",
+        "article",
     ),
     Reference(
         "yu2018gradiveq",

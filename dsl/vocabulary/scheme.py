@@ -70,7 +70,10 @@ class Train(Term):
     steps: int = arg("optimizer steps", default=1000, unit="steps", minimum=1)
     seed: int = arg("seed of weights, data order and noise", default=0, minimum=0)
     precision: str = arg(
-        "type of parameters and arithmetic", default="fp32", choices=("fp32", "fp64")
+        "type of parameters and arithmetic; with `bf16` that of the loss and its "
+        "gradient alone: parameters, optimizer and exchanges are fp32",
+        default="fp32",
+        choices=("fp32", "fp64", "bf16"),
     )
     accumulate: int = arg(
         "microbatches that a device takes its share of a batch in, one after another",
@@ -94,6 +97,31 @@ class Train(Term):
         default=None,
         unit="steps",
         minimum=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Distill(Term):
+    """One model that is trained on what the members of an ensemble predict."""
+
+    model: Model | None = arg(
+        "the student; the model of the ensemble where not given",
+        default=None,
+        family="model",
+    )
+    steps: int = arg("steps of the student", default=1000, unit="steps", minimum=1)
+    temperature: float = arg(
+        "what logits are divided by, to see more of the less likely classes",
+        default=2.0,
+        above=0.0,
+    )
+    weight: float = arg(
+        "share of what the members predict in the loss; the rest is that of the "
+        "targets",
+        default=0.5,
+        unit="ratio",
+        minimum=0.0,
+        maximum=1.0,
     )
 
 
@@ -181,6 +209,7 @@ class Scheme:
     hardware: tuple[Link, ...] = ()
     parallelism: tuple[Parallel, ...] = ()
     replicas: tuple[Replicas, ...] = ()
+    distill: Distill | None = None
 
     def __post_init__(self) -> None:
         problem = why_no_name(self.name)
@@ -200,7 +229,12 @@ class Scheme:
                 )
 
 
-PARTS: dict[str, Any] = {"model": Model | None, "data": Data | None, "train": Train}
+PARTS: dict[str, Any] = {
+    "model": Model | None,
+    "data": Data | None,
+    "train": Train,
+    "distill": Distill | None,
+}
 MANY: dict[str, type] = {
     "mesh": Axis,
     "hardware": Link,

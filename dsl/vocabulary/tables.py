@@ -93,9 +93,13 @@ STRATEGIES = (
     Row("tensor", roles.Tensor, cites=("shoeybi2019megatron",)),
     Row("sequence", roles.Sequence),
     Row("pipeline", roles.Pipeline),
-    Row("expert", roles.Expert, built=False),
-    Row("features", roles.Features, built=False),
-    Row("ensemble", roles.Ensemble, built=False),
+    Row(
+        "expert",
+        roles.Expert,
+        cites=("shazeer2017outrageously", "lepikhin2021gshard", "fedus2022switch"),
+    ),
+    Row("features", roles.Features, cites=("yang2019federated",)),
+    Row("ensemble", roles.Ensemble, cites=("lakshminarayanan2017simple",)),
 )
 REDUNDANCY = (Row("coded", roles.Coded, built=False),)
 

@@ -44,6 +44,12 @@ class Transformer(Term):
         "normalization", default="rmsnorm", choices=("rmsnorm", "layernorm")
     )
     mlp: str = arg("feed-forward block", default="swiglu", choices=("swiglu", "gelu"))
+    kv_heads: int | None = arg(
+        "heads of keys and values, each for equally many of `heads`; as many where not "
+        "given",
+        default=None,
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, slots=True)

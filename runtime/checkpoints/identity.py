@@ -2,6 +2,7 @@
 
 differs                              a run that goes on
 name, hardware, evaluate, checkpoint goes on: they do not touch the numbers
+distill                              goes on: the ensemble knows nothing of it
 train.steps                          goes on: training may become longer
 any other field, engine, data        is refused, with the fields that differ
 versions                             goes on with a note: bits may differ
@@ -14,6 +15,7 @@ from importlib import metadata
 from typing import Any
 
 from diamond.dsl.diagnostics import SchemeError
+from diamond.dsl.distillation import student_of
 from diamond.dsl.emit import emit, format_term, parse_term
 from diamond.dsl.vocabulary import Call, Scheme
 from diamond.dsl.vocabulary.schedules import SCHEDULES
@@ -47,6 +49,29 @@ def describe(scheme: Scheme, engine: str, fingerprint: str) -> Meta:
         "mesh": {axis.name: axis.size for axis in scheme.mesh},
         "versions": _versions(),
     }
+
+
+def describe_student(scheme: Scheme, members: Meta, fingerprint: str) -> Meta:
+    """Returns what is written into each checkpoint of an ensemble's student.
+
+    Args:
+        scheme: The scheme with `distill`.
+        members: What is written into those of the ensemble.
+        fingerprint: The data's digest.
+    """
+    assert scheme.distill is not None
+    fields = members["fields"]
+    meta = describe(student_of(scheme), fields["engine"], fingerprint)
+    meta["fields"] |= {
+        "distill.temperature": str(scheme.distill.temperature),
+        "distill.weight": str(scheme.distill.weight),
+        **{
+            f"members' {name}": value
+            for name, value in fields.items()
+            if meta["fields"].get(name) != value
+        },
+    }
+    return meta
 
 
 def check_identity(saved: Meta, now: Meta) -> None:

@@ -77,10 +77,16 @@ def run(
 
 
 def _as_data(result: "Result", wire: Mapping[str, float]) -> dict[str, object]:
-    data = dataclasses.asdict(result)
-    data["wire_bytes_per_step"] = dict(wire)
-    data["checkpoint"] = str(result.checkpoint)
+    data = {**_alone(result), "wire_bytes_per_step": dict(wire)}
+    if result.student is not None:
+        data["student"] = _alone(result.student)
     return data
+
+
+def _alone(result: "Result") -> dict[str, object]:
+    data = dataclasses.asdict(result)
+    del data["student"]
+    return {**data, "checkpoint": str(result.checkpoint)}
 
 
 def _as_text(name: str, result: "Result", wire: Mapping[str, float]) -> str:
@@ -99,5 +105,13 @@ def _as_text(name: str, result: "Result", wire: Mapping[str, float]) -> str:
         for axis, sent in wire.items()
     ]
     rows.append(("checkpoint", str(result.checkpoint)))
+    student = result.student
+    if student is not None:
+        rows.append(("student's steps", f"{student.steps:,}"))
+        rows += [
+            (f"student's held-out {key}", f"{value:.4g}")
+            for key, value in student.metrics.items()
+        ]
+        rows.append(("student's checkpoint", str(student.checkpoint)))
     width = max(len(label) for label, _ in rows)
     return "\n".join([name, *(f"  {label:<{width}}  {text}" for label, text in rows)])

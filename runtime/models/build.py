@@ -3,12 +3,14 @@
 import math
 
 from diamond.compiler.parallelism.spread import WHOLE, Spread
+from diamond.dsl.vocabulary.parallelism import Expert
 from diamond.dsl.vocabulary.scheme import Model
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import ConvNet, Transformer
 from diamond.runtime.models.convnet import ConvNetModule
 from diamond.runtime.models.functional import ModuleFactory
 from diamond.runtime.models.layers import randomize
+from diamond.runtime.models.mixture import MixtureModule
 from diamond.runtime.models.mlp import MlpModule
 from diamond.runtime.models.transformer import TransformerModule
 
@@ -23,6 +25,7 @@ def module_factory(
     tokens: bool = False,
     spread: Spread = WHOLE,
     remat: str = "none",
+    experts: Expert | None = None,
 ) -> ModuleFactory:
     """Returns a function `rngs -> module` for a model of the language.
 
@@ -34,6 +37,7 @@ def module_factory(
         spread: The groups that cut the layers up; the module is then one device's part
             of the model.
         remat: What is computed again for the gradient: `none`, `block` or `full`.
+        experts: Where given, feed-forward layers are mixtures of experts.
 
     Raises:
         ValueError: If the model cannot take such examples, or cannot be cut so.
@@ -47,9 +51,16 @@ def module_factory(
     """
     if isinstance(term, Transformer):
         _check_transformer(term, inputs, tokens)
+        _refuse_columns(term, spread)
+        if experts is not None:
+            return lambda rngs: randomize(
+                MixtureModule(term, experts, outputs, spread, remat=remat), rngs
+            )
         return lambda rngs: randomize(
             TransformerModule(term, outputs, spread, remat=remat), rngs
         )
+    if experts is not None:
+        raise ValueError("`expert` needs the feed-forward layers of a `transformer`")
     if remat != "none":
         raise ValueError(f"`remat = {remat}` needs the blocks of a `transformer`")
     if tokens:
@@ -65,6 +76,11 @@ def module_factory(
 def _refuse_spread(term: ConvNet, spread: Spread) -> None:
     if spread != WHOLE:
         raise ValueError(f"the layers of `{word_of(term)}` are not cut up over devices")
+
+
+def _refuse_columns(term: Transformer, spread: Spread) -> None:
+    if spread.features is not None:
+        raise ValueError(f"the tokens of `{word_of(term)}` have no columns to cut")
 
 
 def _check_transformer(term: Transformer, inputs: Shape, tokens: bool) -> None:

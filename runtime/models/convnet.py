@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from diamond.dsl.vocabulary.training import ConvNet
-from diamond.runtime.models.layers import HEAD_STD, Dense, constant, weight
+from diamond.runtime.models.layers import HEAD_STD, Dense, constant, plus, weight
 
 
 class Conv(nnx.Module):
@@ -32,8 +32,8 @@ class Conv(nnx.Module):
         shifts = [(i, j) for i in range(3) for j in range(3)]
         patches = [padded[:, i : i + height, j : j + width] for i, j in shifts]
         flat = jnp.concatenate(patches, axis=-1).reshape(examples * height * width, -1)
-        product = flat @ self.kernel[...].reshape(flat.shape[1], -1) + self.bias[...]
-        return product.reshape(examples, height, width, -1)
+        product = flat @ self.kernel[...].reshape(flat.shape[1], -1)
+        return plus(product, self.bias[...]).reshape(examples, height, width, -1)
 
 
 class ConvNetModule(nnx.Module):
@@ -57,7 +57,9 @@ class ConvNetModule(nnx.Module):
             std=math.sqrt(2 / size),
         )
         std = HEAD_STD / math.sqrt(term.width)
-        self.head = Dense((term.width,), (outputs,), ("mlp", "classes"), std=std)
+        self.head = Dense(
+            (term.width,), (outputs,), ("mlp", "classes"), std=std, wide=True
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[examples, height, width, (channels)]` to `[examples, outputs]`."""

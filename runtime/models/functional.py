@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from diamond.compiler.parallelism.precision import narrowed
 from diamond.compiler.task import Params
 
 ModuleFactory = Callable[[nnx.Rngs], nnx.Module]
@@ -62,6 +63,31 @@ def functional(model: nnx.Module | ModuleFactory) -> Functional:
     if isinstance(model, nnx.Module):
         return _from_module(model)
     return _from_factory(_by_place(model))
+
+
+def computing_in(model: Functional, precision: str) -> Functional:
+    """Lets a model compute in a precision, whatever its parameters are kept in.
+
+    Args:
+        model: The model.
+        precision: `fp32` and `fp64` as its parameters are; `bf16` rounds them first.
+
+    Example:
+        >>> f = functional(lambda rngs: nnx.Linear(2, 3, rngs=rngs))
+        >>> params = f.init(jax.random.key(0))
+        >>> computing_in(f, "bf16").merge(params).kernel[...].dtype
+        dtype(bfloat16)
+    """
+    if precision != "bf16":
+        return model
+
+    def merge(params: Params) -> Any:
+        return model.merge(narrowed(params))
+
+    def apply(params: Params, *inputs: Any) -> Any:
+        return merge(params)(*narrowed(inputs))
+
+    return model._replace(merge=merge, apply=apply)
 
 
 def _by_place(factory: Callable[..., nnx.Module]) -> ModuleFactory:

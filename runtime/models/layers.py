@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from diamond.compiler.parallelism.precision import product, widened
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 
 Dims = tuple[str, ...]
@@ -66,7 +67,8 @@ class Dense(nnx.Module):
 
     A model that is cut up over a tensor axis has some columns of the kernel here if one
     of the outputs' dims is cut, and some rows, whose products are then summed, if one
-    of the inputs' is.
+    of the inputs' is; so does the first layer over the columns of the data. Where it is
+    `wide`, its outputs are fp32 at least.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class Dense(nnx.Module):
         *,
         std: float,
         bias: bool = True,
+        wide: bool = False,
         spread: Spread = WHOLE,
     ) -> None:
+        self.wide = wide
         shape = (*inputs, *outputs)
         here = [spread.cut(*pair) for pair in zip(dims, shape, strict=True)]
         num = len(inputs)
@@ -86,7 +90,7 @@ class Dense(nnx.Module):
         self.kernel = weight(here, std, dims)
         self.bias = constant(self.outputs, 0.0, dims[num:]) if bias else None
         self.by_columns = spread.tensor if self.outputs != tuple(outputs) else None
-        self.by_rows = spread.tensor if self.inputs != tuple(inputs) else None
+        self.by_rows = spread.rows(dims[:num]) if self.inputs != tuple(inputs) else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[..., *inputs]` to `[..., *outputs]`."""
@@ -94,12 +98,18 @@ class Dense(nnx.Module):
             x = self.by_columns.enter(x)
         lead = x.shape[: x.ndim - len(self.inputs)]
         size = math.prod(self.inputs)
-        product = x.reshape(-1, size) @ self.kernel[...].reshape(size, -1)
+        flat, kernel = x.reshape(-1, size), self.kernel[...].reshape(size, -1)
+        y = product("ij,jk->ik", flat, kernel) if self.wide else flat @ kernel
         if self.by_rows is not None:
-            product = self.by_rows.leave(product)
+            y = self.by_rows.leave(y)
         if self.bias is not None:
-            product = product + self.bias[...].reshape(-1)
-        return product.reshape(*lead, *self.outputs)
+            y = plus(y, self.bias[...].reshape(-1))
+        return y.reshape(*lead, *self.outputs)
+
+
+def plus(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Adds what is broadcast, whose gradients are then added up in fp32 at least."""
+    return (widened(x) + widened(y)).astype(x.dtype)
 
 
 class RmsNorm(nnx.Module):
@@ -111,8 +121,10 @@ class RmsNorm(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalizes `[..., width]`."""
-        square = jnp.mean(x * x, axis=-1, keepdims=True)
-        return x * jax.lax.rsqrt(square + self.eps) * self.scale[...]
+        wide = widened(x)
+        square = jnp.mean(wide * wide, axis=-1, keepdims=True)
+        normal = wide * jax.lax.rsqrt(square + self.eps)
+        return (normal * widened(self.scale[...])).astype(x.dtype)
 
 
 class LayerNorm(nnx.Module):
@@ -125,10 +137,12 @@ class LayerNorm(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalizes `[..., width]`."""
-        centred = x - jnp.mean(x, axis=-1, keepdims=True)
+        wide = widened(x)
+        centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
         square = jnp.mean(centred * centred, axis=-1, keepdims=True)
         normal = centred * jax.lax.rsqrt(square + self.eps)
-        return normal * self.scale[...] + self.bias[...]
+        scaled = normal * widened(self.scale[...]) + widened(self.bias[...])
+        return scaled.astype(x.dtype)
 
 
 NORMS = {"rmsnorm": RmsNorm, "layernorm": LayerNorm}

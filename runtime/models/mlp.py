@@ -50,6 +50,7 @@ class MlpModule(nnx.Module):
             (outputs,),
             (names[-1], "classes"),
             std=HEAD_STD / math.sqrt(sizes[-1]),
+            wide=True,
             spread=spread,
         )
 

@@ -10,8 +10,9 @@ from diamond.compiler.parallelism.remat import recomputed
 from diamond.compiler.parallelism.spread import Spread
 from diamond.compiler.parallelism.stack import BLOCKS, LAYERS, Stack
 from diamond.compiler.task import Batch, Params
+from diamond.dsl.vocabulary.scheme import Train
 from diamond.dsl.vocabulary.training import Transformer
-from diamond.runtime.models.functional import Functional, functional
+from diamond.runtime.models.functional import Functional, computing_in, functional
 from diamond.runtime.models.transformer import Block, Ends
 
 Values = Callable[[jax.Array, jax.Array], jax.Array]
@@ -37,7 +38,7 @@ def with_stacked_blocks(model: Functional, order: Sequence[int]) -> Functional:
 
 
 def stack_of(
-    term: Transformer, vocab: int, values: Values, remat: str, spread: Spread
+    term: Transformer, vocab: int, values: Values, train: Train, spread: Spread
 ) -> Stack:
     """Returns a transformer and its loss in the parts that a pipeline takes.
 
@@ -45,17 +46,22 @@ def stack_of(
         term: The model.
         vocab: Tokens of the vocabulary.
         values: (logits, targets) -> one loss an example.
-        remat: What is computed again inside the gradient of a block.
+        train: In which precision it computes, and what of a block it computes again.
         spread: The groups that cut blocks and ends up.
     """
-    ends = functional(lambda rngs: Ends(term, vocab, spread))
-    block = functional(lambda rngs: Block(term, spread))
+    ends, block = (
+        computing_in(functional(made), train.precision)
+        for made in (
+            lambda rngs: Ends(term, vocab, spread),
+            lambda rngs: Block(term, spread),
+        )
+    )
 
     def leave(params: Params, x: jax.Array, batch: Batch) -> jax.Array:
         return jnp.mean(values(ends.merge(params).leave(x), batch["y"]))
 
     def one(params: Params, x: jax.Array) -> jax.Array:
-        computed: jax.Array = recomputed(block.merge(params), remat)(x)
+        computed: jax.Array = recomputed(block.merge(params), train.remat)(x)
         return computed
 
     return Stack(

@@ -2,11 +2,14 @@
 
 Pre-normalized blocks of causal attention and a feed-forward layer (Vaswani et al.
 2017, arXiv 1706.03762; RoPE: Su et al. 2021, arXiv 2104.09864; SwiGLU: Shazeer 2020,
-arXiv 2002.05202). No biases in the linear maps. The head is not tied to the embedding:
-for the small vocabularies here that costs next to nothing, each of the two can start
-at the size that suits it, and both can be cut along the vocabulary.
+arXiv 2002.05202). Heads of queries may share those of keys and values (Ainslie et al.
+2023, arXiv 2305.13245): q then has a kernel of its own. No biases in the linear maps.
+The head is not tied to the embedding: for the small vocabularies here that costs next
+to nothing, each of the two can start at the size that suits it, and both can be cut
+along the vocabulary.
 """
 
+import functools
 import math
 
 import jax
@@ -15,33 +18,39 @@ import numpy as np
 from flax import nnx
 
 from diamond.compiler.parallelism.group import Group
+from diamond.compiler.parallelism.pieces import in_groups
+from diamond.compiler.parallelism.precision import product, widened
 from diamond.compiler.parallelism.remat import recomputed
 from diamond.compiler.parallelism.sequence import TokenGroup
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.dsl.vocabulary.training import Transformer
-from diamond.runtime.models.layers import HEAD_STD, NORMS, Dense, weight
+from diamond.runtime.models.layers import HEAD_STD, NORMS, Dense, plus, weight
 
 ROPE_BASE = 10_000.0
 
 
 class Attention(nnx.Module):
-    """Causal multi-head attention."""
+    """Causal multi-head attention; some heads of queries to one of keys and values."""
 
     def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
         width, heads = term.width, term.heads
         self.rope = term.positions == "rope"
         self.sequence = spread.sequence
-        shape = (3, heads, width // heads)
-        self.qkv = Dense(
-            (width,),
-            shape,
-            ("embed", "qkv", "heads", "head_dim"),
-            std=1 / math.sqrt(width),
-            bias=False,
-            spread=spread,
+        size = width // heads
+        into = functools.partial(
+            Dense, (width,), std=1 / math.sqrt(width), bias=False, spread=spread
         )
+        kv_heads = term.kv_heads or heads
+        self.is_grouped = kv_heads != heads
+        if self.is_grouped:
+            _check_groups(heads, kv_heads, spread)
+            names = ("embed", "kv", "kv_heads", "head_dim")
+            self.q = into((heads, size), ("embed", "heads", "head_dim"))
+            self.kv = into((2, kv_heads, size), names)
+        else:
+            self.qkv = into((3, heads, size), ("embed", "qkv", "heads", "head_dim"))
         self.out = Dense(
-            shape[1:],
+            (heads, size),
             (width,),
             ("heads", "head_dim", "embed"),
             std=1 / math.sqrt(2 * term.layers * width),
@@ -51,8 +60,12 @@ class Attention(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[examples, tokens, width]` to the same shape."""
-        qkv = self.qkv(x)
-        q, k, v = (qkv[:, :, i] for i in range(3))
+        if self.is_grouped:
+            q, kv = self.q(x), self.kv(x)
+            k, v = (kv[:, :, i] for i in range(2))
+        else:
+            qkv = self.qkv(x)
+            q, k, v = (qkv[:, :, i] for i in range(3))
         if self.rope:
             q, k = rotate(q, self.sequence), rotate(k, self.sequence)
         if self.sequence is not None:
@@ -60,20 +73,37 @@ class Attention(nnx.Module):
         return self.out(attend(q, k, v))
 
 
+def _check_groups(heads: int, kv_heads: int, spread: Spread) -> None:
+    """Holds that a device has the keys and values of all its queries.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    here, shared = spread.cut("heads", heads), spread.cut("kv_heads", kv_heads)
+    if heads % kv_heads or here * kv_heads != shared * heads:
+        raise ValueError(
+            f"{heads} attention heads cannot share {kv_heads} heads of keys and values "
+            "equally, on each device that holds some of them"
+        )
+
+
 def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     """Mixes `v` by the causal softmax of `q k / sqrt(head_dim)`.
 
-    Each array is `[examples, tokens, heads, head_dim]`. The sum of the exponentials
-    divides the mix and not the weights, of which there are usually more.
+    Each array is `[examples, tokens, heads, head_dim]`; `k` and `v` may have fewer
+    heads, each for a group of those of `q`. The sum of the exponentials divides the mix
+    and not the weights, of which there are usually more.
     """
     tokens, size = q.shape[1], q.shape[3]
-    scores = jnp.einsum("bqhd,bkhd->bhqk", q / math.sqrt(size), k)
+    scaled = in_groups(q / math.sqrt(size), k.shape[2], 2)
+    scores = product("bqhgd,bkhd->bhgqk", scaled, k)
     causal = np.tril(np.ones((tokens, tokens), bool))
     scores = jnp.where(causal, scores, -jnp.inf)
     peak = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     weights = jnp.exp(scores - peak)
-    mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
-    return mixed / jnp.sum(weights, axis=-1).swapaxes(1, 2)[..., None]
+    mixed = product("bhgqk,bkhd->bqhgd", weights.astype(v.dtype), v)
+    total = jnp.moveaxis(jnp.sum(weights, axis=-1), 3, 1)[..., None]
+    return (mixed / total).astype(v.dtype).reshape(q.shape)
 
 
 def rotate(x: jax.Array, sequence: TokenGroup | None = None) -> jax.Array:
@@ -89,12 +119,14 @@ def rotate(x: jax.Array, sequence: TokenGroup | None = None) -> jax.Array:
     tokens = x.shape[1] * (sequence.size if sequence else 1)
     rates = ROPE_BASE ** (-np.arange(0, size, 2) / size)
     angles = (np.arange(tokens)[:, None] * rates)[:, None, :]
-    cos = jnp.asarray(np.cos(angles), x.dtype)
-    sin = jnp.asarray(np.sin(angles), x.dtype)
+    wide = widened(x)
+    cos = jnp.asarray(np.cos(angles), wide.dtype)
+    sin = jnp.asarray(np.sin(angles), wide.dtype)
     if sequence is not None:
         cos, sin = sequence.here(cos), sequence.here(sin)
-    a, b = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    a, b = jnp.split(wide, 2, axis=-1)
+    turned = jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    return turned.astype(x.dtype)
 
 
 class FeedForward(nnx.Module):
@@ -134,27 +166,39 @@ def look_up(table: jax.Array, tokens: jax.Array, group: Group | None) -> jax.Arr
         tokens: Integers `[examples, tokens]`.
         group: Where given, each of its devices has the vectors of some, in order.
     """
+    dtype, table = table.dtype, widened(table)  # gradients of a vector are added up
     if group is None:
-        return table[tokens]
+        return table[tokens].astype(dtype)
     places = tokens.astype(jnp.int32) - group.place * len(table)
     is_here = (places >= 0) & (places < len(table))
     found = table[jnp.where(is_here, places, 0)]
-    return group.leave(jnp.where(is_here[..., None], found, 0))
+    return group.leave(jnp.where(is_here[..., None], found, 0)).astype(dtype)
 
 
-class Block(nnx.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+class Half(nnx.Module):
+    """The first half of a block, x + attention(norm(x)), and the norm of the second."""
 
     def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
         norm = NORMS[term.norm]
         self.attention_norm = norm(term.width)
         self.attention = Attention(term, spread)
         self.mlp_norm = norm(term.width)
+
+    def attend(self, x: jax.Array) -> jax.Array:
+        """Maps `[examples, tokens, width]` to the same shape."""
+        return x + self.attention(self.attention_norm(x))
+
+
+class Block(Half):
+    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, term: Transformer, spread: Spread = WHOLE) -> None:
+        super().__init__(term, spread)
         self.mlp = FeedForward(term, spread)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[examples, tokens, width]` to the same shape."""
-        x = x + self.attention(self.attention_norm(x))
+        x = self.attend(x)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -175,14 +219,20 @@ class Ends(nnx.Module):
         self.norm = NORMS[term.norm](width)
         std = HEAD_STD / math.sqrt(width)
         self.head = Dense(
-            (width,), (vocab,), ("embed", "vocab"), std=std, bias=False, spread=spread
+            (width,),
+            (vocab,),
+            ("embed", "vocab"),
+            std=std,
+            bias=False,
+            wide=True,
+            spread=spread,
         )
 
     def enter(self, tokens: jax.Array) -> jax.Array:
         """Maps tokens `[examples, tokens]` to `[examples, tokens, width]`."""
         x = look_up(self.embed[...], tokens, self.group)
         if self.places is not None:
-            x = x + self._places(tokens.shape[1])
+            x = plus(x, self._places(tokens.shape[1]))
         return x
 
     def leave(self, x: jax.Array) -> jax.Array:

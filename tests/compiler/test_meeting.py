@@ -109,3 +109,24 @@ def test_the_plan_tells_what_averaging_sends_and_does() -> None:
         sent[message.kind] += message.operand_bytes
     assert sent["all-reduce"] == 2 * 53 * 4
     assert "optimizer's state <- its mean over chip" in str(program.plan.equations)
+
+
+def test_what_is_begun_afresh_outside_is_not_averaged_before() -> None:
+    program = _program(
+        (2, Local(4, state="reset"), NONE), (2, Local(2, state="average"), NONE)
+    )
+    program.certify()
+    plan = program.plan
+    inner, outer = plan.exchanges
+    alone, both = ({inner.name: 0}, {inner.name: 0, outer.name: 0})
+    sent = [dict(plan.sent_at(due))[inner] for due in (alone, both)]
+    state = [m for m in sent[0] if m.is_state]
+    assert sum(m.elements for m in state) == 2 * 53
+    assert [m for m in sent[0] if m not in state] == list(sent[1])
+    # Two of four steps meet inside, and one of the two outside as well.
+    values = sum(m.wire_bytes(2) for m in sent[1])
+    extra = sum(m.wire_bytes(2) for m in state)
+    steps, due = plan.steps, len(inner.due(plan.steps))
+    spared = len(outer.due(plan.steps))
+    expected = (values * due + extra * (due - spared)) / steps
+    assert plan.wire_bytes()[inner.agreement.axis] == pytest.approx(expected)

@@ -13,11 +13,14 @@ from diamond.dsl.vocabulary import (
     Asynchronous,
     Axis,
     Cast,
+    Distill,
+    Ensemble,
     Gossip,
     Int8,
     Local,
     Nesterov,
     NoCompression,
+    Parallel,
     ParameterServer,
     Pipelined,
     Replicas,
@@ -155,6 +158,7 @@ def test_every_key_is_a_papers_and_every_paper_is_cited() -> None:
         for field in fields_of(row.term):
             named |= {key for _, key in field.meaning.cites}
     own = {
+        "hinton2015distilling",
         "li2020pytorch",
         "mcmahan2017communication",
         "koloskova2019decentralized",
@@ -168,7 +172,7 @@ def test_the_table_is_sorted_and_its_facts_have_their_form() -> None:
     for one in REFERENCES:
         assert re.fullmatch(r"[a-z]+(19|20)\d\d[a-z0-9]+", one.key)
         assert all(re.fullmatch(r"[\w.' -]+", author) for author in one.authors)
-        assert 1990 < one.year < 2030
+        assert 1990 <= one.year < 2030
         assert (one.venue is None) == (one.kind == "misc")
         if one.eprint:
             assert re.fullmatch(r"\d{4}\.\d{4,5}", one.eprint)
@@ -195,3 +199,15 @@ def test_an_entry_is_plain_ascii_with_balanced_braces() -> None:
         entry = bibtex(one)
         assert entry.isascii()
         assert entry.count("{") == entry.count("}")
+
+
+def test_what_is_distilled_is_cited_last() -> None:
+    seats = Parallel(Ensemble("vote"), "seat")
+    scheme = Scheme(
+        "a", mesh=(Axis("seat", 2),), parallelism=(seats,), distill=Distill()
+    )
+    assert [one.key for one in citations(scheme)] == [
+        "lakshminarayanan2017simple",
+        "hansen1990neural",
+        "hinton2015distilling",
+    ]

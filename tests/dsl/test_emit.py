@@ -13,10 +13,14 @@ from diamond.dsl.vocabulary import (
     AUTO,
     Axis,
     Call,
+    Distill,
+    Ensemble,
     Int8,
     Link,
     Local,
+    Mlp,
     Nesterov,
+    Parallel,
     ParameterServer,
     Replicas,
     Scheduled,
@@ -47,6 +51,20 @@ def test_a_scheme_in_full_loads_equal_but_for_its_optimizer(scheme: Scheme) -> N
     assert emit(loaded, in_full=True) == text
     train = dataclasses.replace(loaded.train, optimizer=scheme.train.optimizer)
     assert dataclasses.replace(loaded, train=train) == scheme
+
+
+def test_what_is_distilled_is_written_last_and_read_back() -> None:
+    scheme = Scheme(
+        "a",
+        mesh=(Axis("seat", 4),),
+        parallelism=(Parallel(Ensemble("vote"), "seat"),),
+        distill=Distill(Mlp(width=8), steps=20, temperature=3.0),
+    )
+    for in_full in (False, True):
+        text = emit(scheme, in_full=in_full)
+        assert "distill {" in text.split("ensemble(consolidation = vote)")[1]
+        assert load_text(text)[0].distill == scheme.distill
+    assert load_text(emit(scheme))[0] == scheme
 
 
 def test_a_scheme_in_full_leaves_no_default_out() -> None:

@@ -3,7 +3,8 @@
 With x_i the parameters of member i, a step is
     1. for each axis whose rule begins here: what the rule remembers, at x_i
     2. g_i, the gradient of the mean loss of member i's share of the batch, at x_i or
-       where the rule of an axis looks back to
+       where the rule of an axis looks back to; with a mixture of experts, the mean of
+       the gradients of the parts of it that are routed apart
     3. from the innermost axis outwards: what the rule of the axis makes of g
     4. x_i <- x_i + the optimizer's update for g_i
     5. from the innermost axis outwards: what the rule of the axis makes of x
@@ -14,7 +15,9 @@ JAX computes the gradient of the unsharded model and the optimizer's update, for
 member at a time on one device. Everything between members is NumPy.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +30,7 @@ from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.engines.reference import (
     beginning,
     compute,
+    ensembles,
     members,
     replicas,
     stages,
@@ -35,7 +39,7 @@ from diamond.runtime.engines.reference import (
 )
 from diamond.runtime.engines.reference.consistency import are_moved, rule_of
 from diamond.runtime.engines.reference.meeting import average
-from diamond.runtime.engines.reference.shards import cutter_of, names_of
+from diamond.runtime.engines.reference.shards import cutter_of, names_of, shares_of
 from diamond.runtime.engines.reference.state import ReferenceState, Tree, Vector
 from diamond.runtime.engines.reference.timeline import axes_of
 
@@ -51,6 +55,8 @@ class ReferenceEngine:
         axes: The replica axes, from the outermost.
         sizes: Members along each replica axis.
         num_members: Members in all.
+        ensemble: The axis whose members train alone, or None.
+        num_models: Models that never agree: one, or the members of an ensemble.
 
     Raises:
         ValueError: If the scheme asks for something without a meaning here, or for
@@ -65,11 +71,21 @@ class ReferenceEngine:
         self.axes = axes_of(scheme, cutter_of(scheme, names_of(task.dims)))
         self.sizes = tuple(axis.size for axis in self.axes)
         self.num_members = math.prod(self.sizes)
+        self.ensemble = ensembles.axis_of(self.axes)
+        self.num_models = self.ensemble.size if self.ensemble else 1
         self._has_stepped = False
 
     def init(self, key: jax.Array) -> ReferenceState:
-        """Returns the state before the first step: all members start equal."""
-        return self.initial_from(compute.compiled(self.task.init)(key))
+        """Returns the state before the first step.
+
+        All members start equal, but those of an ensemble, which draw their own.
+        """
+        init = compute.compiled(self.task.init)
+        if self.ensemble is None:
+            return self.initial_from(init(key))
+        keys = [jax.random.fold_in(key, place) for place in range(self.num_models)]
+        trees = [init(each) for each in keys for _ in range(self.ensemble.inside)]
+        return self.from_members(trees)
 
     def initial_from(self, params: Any) -> ReferenceState:
         """Returns the state before the first step, from given parameters."""
@@ -137,9 +153,17 @@ class ReferenceEngine:
         return self._has_stepped
 
     def evaluate(self, state: ReferenceState, batch: Batch) -> dict[str, float]:
-        """Returns the task's metrics over a batch, at the average parameters."""
-        measure = compute.compiled(self.task.measure)
-        measured = measure(self.consolidated(state), dict(batch))
+        """Returns the task's metrics over a batch, at the average parameters.
+
+        Of an ensemble, those of what its members predict together.
+        """
+        models = self.models(state)
+        if self.ensemble is None:
+            measure = compute.compiled(self.task.measure)
+            measured = measure(models[0], dict(batch))
+        else:
+            [term] = self.ensemble.rules
+            measured = ensembles.measured(self.task, models, dict(batch), term)
         means = {
             name: float(np.mean(np.asarray(values), dtype=np.float64))
             for name, values in measured.items()
@@ -151,21 +175,43 @@ class ReferenceEngine:
         return state.params[member]
 
     def consolidated(self, state: ReferenceState) -> Tree:
-        """Returns the average of the members' parameters."""
-        mean = average(replicas.positions(state))
-        return vectors.unflatten(mean, state.params[0])
+        """Returns the average of the members' parameters.
+
+        Raises:
+            ValueError: If they are an ensemble, whose parameters have no average.
+        """
+        if self.ensemble is not None:
+            raise ValueError("an ensemble has many models: see `models`")
+        return self.models(state)[0]
+
+    def models(self, state: ReferenceState) -> list[Tree]:
+        """Returns the average of the members' parameters, for each member of an
+        ensemble its own.
+        """
+        here, inside = replicas.positions(state), self.num_members // self.num_models
+        return [
+            vectors.unflatten(average(here[i : i + inside]), state.params[0])
+            for i in range(0, self.num_members, inside)
+        ]
 
     def _differentiate(
         self, state: ReferenceState, seen: Sequence[Vector], batch: Batch
     ) -> tuple[list[Any], list[Vector]]:
         losses, gradients = [], []
-        differentiate = compute.value_and_gradient(self.task.loss)
         shares = members.shares(batch, self.num_members)
         for x, like, share in zip(seen, state.params, shares, strict=True):
-            loss, gradient = differentiate(vectors.unflatten(x, like), share)
-            losses.append(np.asarray(loss))
-            gradients.append(vectors.flatten(compute.as_numpy(gradient)))
+            params = vectors.unflatten(x, like)
+            parts = members.shares(share, shares_of(self.scheme))
+            found = [self._differentiate_part(params, part) for part in parts]
+            loss, gradient = (_mean(each) for each in zip(*found, strict=True))
+            losses.append(loss)
+            gradients.append(gradient)
         return losses, gradients
+
+    def _differentiate_part(self, params: Tree, part: Batch) -> tuple[Any, Vector]:
+        differentiate = compute.value_and_gradient(self.task.loss)
+        loss, gradient = differentiate(params, part)
+        return np.asarray(loss), vectors.flatten(compute.as_numpy(gradient))
 
     def _update_members(
         self, state: ReferenceState, gradients: list[Vector]
@@ -193,3 +239,7 @@ class ReferenceEngine:
             stages.has_frozen(clause.compression, clause.count(step))
             for clause in clauses
         )
+
+
+def _mean(arrays: Sequence[Any]) -> Any:
+    return functools.reduce(operator.add, arrays) / len(arrays)

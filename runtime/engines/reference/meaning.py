@@ -13,6 +13,8 @@ from diamond.dsl.vocabulary import (
     Cast,
     Dgc,
     Elastic,
+    Ensemble,
+    Expert,
     Gossip,
     Gradiveq,
     Hogwild,
@@ -33,10 +35,8 @@ from diamond.dsl.vocabulary import (
     Sign,
     StaleSynchronous,
     Synchronous,
-    Tensor,
     Ternary,
     TopK,
-    Zero,
     phases_of,
 )
 from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
@@ -51,30 +51,29 @@ LOOSE = StaleSynchronous | DISPLACEMENTS
 
 
 def check_axes(scheme: Scheme) -> None:
-    """Refuses axes that hold no replicas and cut nothing up, and unknown strategies.
+    """Refuses axes that hold no replicas and cut nothing up, or do not go together.
 
     Raises:
         ValueError: If there is something else.
     """
     cut = {parallel.axis for parallel in scheme.parallelism}
-    copied = {block.axis for block in scheme.replicas}
+    apart = [p.axis for p in scheme.parallelism if isinstance(p.strategy, Ensemble)]
+    copied = {block.axis for block in scheme.replicas} | set(apart)
     named = cut | copied
     known = {axis.name for axis in scheme.mesh}
     alone = [axis.name for axis in scheme.mesh if axis.size > 1]
     strategies = [each.strategy for each in scheme.parallelism]
-    strange = [
-        each
-        for each in strategies
-        if not isinstance(each, Zero | Tensor | Sequence | Pipeline)
-    ]
-    _refuse(strange, "strategies of parallelism")
     kinds = [type(each) for each in strategies]
+    mixed = Expert in kinds and {Sequence, Pipeline} & set(kinds)
+    _refuse(sorted(map(str, mixed or ())), "`expert` beside these")
     _refuse([k for k in kinds if kinds.count(k) > 1], "one strategy over two axes")
     _refuse(sorted(named - known), "roles of axes off the mesh")
     _refuse([name for name in alone if name not in named], "axes without a role")
     order = [a.name in copied for a in scheme.mesh if a.name in named]
     inside = order != sorted(order, reverse=True)
     _refuse(["replicas"] if inside else [], "axes inside those of one copy")
+    outside = [a.name for a in scheme.mesh[:1] if apart and a.name not in apart]
+    _refuse(outside, "axes outside an ensemble")
     doubled = [block.redundancy for block in scheme.replicas if block.redundancy]
     _refuse(doubled, "redundancy")
 
@@ -87,6 +86,8 @@ def check_clauses(scheme: Scheme, axes: tuple[ReplicaAxis, ...]) -> None:
     """
     for axis in axes:
         for clause in axis.clauses:
+            if isinstance(clause.consistency, Ensemble):
+                continue
             _refuse(list(_clashes(axis, clause)), f"this over `{axis.name}`")
     _refuse(list(_clashes_between(axes)), "these axes together")
     for block in scheme.replicas:

@@ -5,24 +5,34 @@ codec sees one device's cut of each leaf and nothing else. Where a leaf is whole
 of them, each exchanges the same values in the same way.
 
     pipeline cuts the first dim of stacked blocks, in equal parts
-    tensor   cuts the first dim named heads, mlp or vocab whose size divides
+    expert   cuts the first dim of stacked experts, in equal parts
+    tensor   cuts the first dim of heads (of keys, too), mlp or vocab whose size divides
+    features cuts the dim of the data's columns
     zero     cuts the largest dim, of what is left, whose size divides; the first of
              equal ones
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from diamond.dsl.vocabulary import Pipeline, Scheme, Tensor, Zero
+from diamond.dsl.vocabulary import (
+    Expert,
+    Features,
+    Pipeline,
+    Scheme,
+    Tensor,
+    Zero,
+)
 from diamond.runtime.engines.reference.meeting import Leaves
 from diamond.runtime.engines.reference.vectors import Layout
 
 Cut = tuple[slice, ...]
-NAMES = ("heads", "mlp", "vocab")
+NAMES = ("heads", "kv_heads", "mlp", "vocab")
 
 
 @dataclass(frozen=True)
@@ -31,20 +41,26 @@ class Cutter:
 
     Attributes:
         stages: Devices that hold some blocks each.
+        experts: Devices that hold some experts of each layer.
         tensor: Devices that hold parts of layers.
         zero: Devices that hold shards of what those hold.
         dims: Path of each leaf -> a name for each of its dims.
+        stages: Devices that hold some blocks each.
+        features: Devices that hold some columns of the data each.
     """
 
     tensor: int = 1
     zero: int = 1
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stages: int = 1
+    experts: int = 1
+    features: int = 1
 
     @property
     def num(self) -> int:
         """Devices that hold one copy between them."""
-        return self.stages * self.tensor * self.zero
+        over = (self.stages, self.experts, self.tensor, self.features, self.zero)
+        return math.prod(over)
 
     def cuts(self, layout: Layout) -> list[tuple[Cut, ...]]:
         """Returns for each device that holds part of a copy the cuts of its leaves."""
@@ -57,9 +73,9 @@ class Cutter:
     def _cuts(self, shape: tuple[int, ...], names: tuple[str, ...]) -> list[Cut]:
         """Returns a leaf's cut on each device, those of the tensor axis innermost."""
         parts = np.ones(len(shape), int)
-        stacked = names[:1] == ("layers",)
-        if stacked:
-            parts[0] = self.stages
+        stacked, mixed = names[:1] == ("layers",), names[:1] == ("expert",)
+        if stacked or mixed:
+            parts[0] = self.stages if stacked else self.experts
         fitting = [
             k
             for k, name in enumerate(names)
@@ -68,13 +84,29 @@ class Cutter:
         along = fitting[0] if fitting else None
         if along is not None:
             parts[along] *= self.tensor
+        column = names.index("features") if "features" in names else None
+        if column is not None:
+            parts[column] *= self.features
         left = np.array(shape, int) // parts
         dividing = [k for k in range(len(shape)) if left[k] % self.zero == 0]
         inside = max(dividing, key=lambda k: (left[k], -k)) if dividing else None
         return [
-            self._cut(shape, ((0 if stacked else None, p), (along, t), (inside, z)))
-            for p, z, t in itertools.product(
-                range(self.stages), range(self.zero), range(self.tensor)
+            self._cut(
+                shape,
+                (
+                    (0 if stacked else None, p),
+                    (0 if mixed else None, e),
+                    (along, t),
+                    (column, f),
+                    (inside, z),
+                ),
+            )
+            for p, e, z, t, f in itertools.product(
+                range(self.stages),
+                range(self.experts),
+                range(self.zero),
+                range(self.tensor),
+                range(self.features),
             )
         ]
 
@@ -82,7 +114,7 @@ class Cutter:
         self, shape: tuple[int, ...], places: tuple[tuple[int | None, int], ...]
     ) -> Cut:
         cut = [slice(0, size) for size in shape]
-        nums = (self.stages, self.tensor, self.zero)
+        nums = (self.stages, self.experts, self.tensor, self.features, self.zero)
         for (dim, place), num in zip(places, nums, strict=True):
             if dim is not None:
                 size = (cut[dim].stop - cut[dim].start) // num
@@ -99,8 +131,25 @@ def cutter_of(scheme: Scheme, dims: Mapping[str, tuple[str, ...]]) -> Cutter:
     sizes = {axis.name: axis.size for axis in scheme.mesh}
     found = {type(each.strategy): sizes[each.axis] for each in scheme.parallelism}
     return Cutter(
-        found.get(Tensor, 1), found.get(Zero, 1), dims, found.get(Pipeline, 1)
+        found.get(Tensor, 1),
+        found.get(Zero, 1),
+        dims,
+        found.get(Pipeline, 1),
+        found.get(Expert, 1),
+        found.get(Features, 1),
     )
+
+
+def shares_of(scheme: Scheme) -> int:
+    """Returns into how many parts a copy's share of the batch is cut before routing.
+
+    1 where nothing is routed: then the parts make no difference.
+    """
+    sizes = {axis.name: axis.size for axis in scheme.mesh}
+    found = {type(each.strategy): sizes[each.axis] for each in scheme.parallelism}
+    if Expert not in found:
+        return 1
+    return found[Expert] * found.get(Zero, 1) * scheme.train.accumulate
 
 
 def names_of(dims: Any, above: str = "") -> dict[str, tuple[str, ...]]:

@@ -20,7 +20,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from diamond.dsl.vocabulary import AllReduce, Phase, Replicas, Scheme, phases_of
+from diamond.dsl.vocabulary import (
+    AllReduce,
+    Ensemble,
+    NoCompression,
+    Phase,
+    Replicas,
+    Scheme,
+    phases_of,
+)
 from diamond.runtime.engines.reference import meaning, stages
 from diamond.runtime.engines.reference.clauses import Clause, ReplicaAxis
 from diamond.runtime.engines.reference.members import groups
@@ -49,16 +57,35 @@ def axes_of(scheme: Scheme, cutter: Cutter = WHOLE) -> tuple[ReplicaAxis, ...]:
     """
     meaning.check_axes(scheme)
     replicas = {block.axis: block for block in scheme.replicas}
-    blocks = [replicas[axis.name] for axis in scheme.mesh if axis.name in replicas]
-    sizes = tuple(axis.size for axis in scheme.mesh if axis.name in replicas)
+    apart = {
+        each.axis: each.strategy
+        for each in scheme.parallelism
+        if isinstance(each.strategy, Ensemble)
+    }
+    copied = [axis for axis in scheme.mesh if axis.name in {*replicas, *apart}]
+    sizes = tuple(axis.size for axis in copied)
     decay = stages.betas_of(scheme.train.optimizer)[0]
     seed = scheme.train.seed
     axes = tuple(
-        replace(_laid_out(i, sizes, b, decay, seed), cutter=cutter)
-        for i, b in enumerate(blocks)
+        replace(
+            _apart(sizes, axis.name, apart[axis.name])
+            if axis.name in apart
+            else _laid_out(i, sizes, replicas[axis.name], decay, seed),
+            cutter=cutter,
+        )
+        for i, axis in enumerate(copied)
     )
     meaning.check_clauses(scheme, axes)
     return axes
+
+
+def _apart(sizes: tuple[int, ...], name: str, term: Ensemble) -> ReplicaAxis:
+    """Lays out the outermost axis, whose members do nothing with each other."""
+    clause = Clause(0, 0, AllReduce(), term, NoCompression(), 0, 0, 0, 0, 0)
+    inside = math.prod(sizes[1:])
+    return ReplicaAxis(
+        0, name, sizes[0], groups(sizes, 0), (term,), (clause,), inside=inside
+    )
 
 
 def _laid_out(

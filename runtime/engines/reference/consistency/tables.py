@@ -22,6 +22,7 @@ import optax
 from diamond.dsl.vocabulary import (
     Asynchronous,
     Elastic,
+    Ensemble,
     Gossip,
     Hogwild,
     Local,
@@ -96,6 +97,7 @@ RULES: dict[type, Rule] = {
     Hogwild: Rule(versions.start, hogwild.view, hogwild.gradients),
     Local: Rule(local.start, parameters=local.parameters, finish=local.finish),
     Elastic: Rule(elastic.start, parameters=elastic.parameters, moved=elastic.moved),
+    Ensemble: Rule(),
 }
 STREAMING = Rule(local.start, parameters=streaming.parameters)
 GOSSIP = Rule(parameters=gossip.parameters, moved=gossip.moved)

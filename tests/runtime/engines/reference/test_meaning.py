@@ -12,7 +12,7 @@ from diamond.dsl.vocabulary import (
     Coded,
     Dgc,
     Elastic,
-    Features,
+    Expert,
     Gossip,
     Gradiveq,
     Hogwild,
@@ -24,6 +24,7 @@ from diamond.dsl.vocabulary import (
     OneBit,
     Parallel,
     ParameterServer,
+    Pipeline,
     Pipelined,
     PowerSgd,
     Qsgd,
@@ -160,8 +161,9 @@ def test_axes_without_a_meaning_are_refused():
     coded = Replicas("a", redundancy=Coded())
     with pytest.raises(ValueError, match="axes without a role"):
         axes_of(Scheme("s", mesh=mesh))
-    with pytest.raises(ValueError, match="parallelism"):
-        axes_of(Scheme("s", mesh=mesh, parallelism=(Parallel(Features(), "a"),)))
+    staged = (Parallel(Expert(), "a"), Parallel(Pipeline(), "b"))
+    with pytest.raises(ValueError, match="`expert` beside these"):
+        axes_of(Scheme("s", mesh=(*mesh, Axis("b", 2)), parallelism=staged))
     with pytest.raises(ValueError, match="off the mesh"):
         axes_of(Scheme("s", mesh=mesh, replicas=(Replicas("a"), Replicas("b"))))
     with pytest.raises(ValueError, match="redundancy"):
