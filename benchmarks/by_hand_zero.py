@@ -63,10 +63,8 @@ def _shards(
     [axis] = mesh.axis_names
 
     def spec(_: str, leaf: jax.ShapeDtypeStruct) -> PartitionSpec:
-        dim = max(
-            range(leaf.ndim),
-            key=lambda d: (leaf.shape[d] % mesh.size == 0) * leaf.shape[d],
-        )
-        return PartitionSpec(*[None] * dim, axis)
+        dividing = [d for d, size in enumerate(leaf.shape) if size % mesh.size == 0]
+        largest = max(dividing, key=lambda dim: leaf.shape[dim])
+        return PartitionSpec(*[None] * largest, axis)
 
     return layout_of(mesh, optimizer, params, spec, PartitionSpec(axis))
