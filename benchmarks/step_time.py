@@ -14,7 +14,7 @@ from diamond.dsl.load import load_text
 from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.tasks import make_task
 
-STEPS = 20
+STEPS, PAIRS = 5, 25
 SHARDED = """
 scheme sharded
 
@@ -133,7 +133,7 @@ def pair_of(case: Case, way: str) -> tuple["Ours", "Theirs"]:
 def _measure(case: Case, way: str) -> Ratio:
     ours, theirs = pair_of(case, way)
     _check_same(ours, theirs)
-    return interleave(ours.run, theirs.run)
+    return interleave(ours.run, theirs.run, pairs=PAIRS)
 
 
 class Ours:
