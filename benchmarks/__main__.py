@@ -52,7 +52,7 @@ def _print_step_time() -> None:
     for row in step_time.measure():
         ratio = row.ratio
         print(
-            f"  {row.scheme:8} {row.way:10} {ratio.median:.3f} "
+            f"  {row.scheme:11} {row.way:10} {ratio.median:.3f} "
             f"({ratio.low:.3f} to {ratio.high:.3f}), "
             f"{ratio.ours / step_time.STEPS * 1e3:.2f} ms "
             f"against {ratio.theirs / step_time.STEPS * 1e3:.2f} ms a step",

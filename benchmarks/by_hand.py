@@ -1,13 +1,14 @@
-"""The models and the step of `digits` and `text`, written by hand in plain JAX.
+"""Models and steps, written by hand in plain JAX, and data parallelism.
 
 The parameters are the tree that Diamond's model has, so that both start from the same
-weights; nothing else is shared. Two ways to write a data-parallel step are in use:
-`jit` over a sharded batch, which leaves the all-reduce to the partitioner, and
-`shard_map` with a `pmean`. Both are here.
+weights; nothing else is shared. Two ways to write a step over many devices are in use:
+`jit` over sharded arrays, which leaves collectives to the partitioner, and `shard_map`,
+where they are written out. Both are here, for copies of the model that average their
+gradients; the files beside this one cut a copy up.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,9 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Tree = Any
+Model = Callable[[Tree, jax.Array], jax.Array]
 Loss = Callable[[Tree, dict[str, jax.Array]], jax.Array]
+Gradient = Callable[[Tree, Tree], tuple[jax.Array, Tree]]
 
 
 def dense(p: Tree, x: jax.Array) -> jax.Array:
@@ -56,8 +59,8 @@ def rope(x: jax.Array) -> jax.Array:
 def attention(p: Tree, x: jax.Array) -> jax.Array:
     """Causal multi-head attention with rotary positions."""
     n, t, d = x.shape
-    qkv = x.reshape(n * t, d) @ p["qkv"]["kernel"].reshape(d, -1)
-    qkv = qkv.reshape(n, t, *p["qkv"]["kernel"].shape[1:])
+    qkv = jnp.einsum("nd,dihk->nihk", x.reshape(n * t, d), p["qkv"]["kernel"])
+    qkv = qkv.reshape(n, t, *qkv.shape[1:])
     q, k, v = rope(qkv[:, :, 0]), rope(qkv[:, :, 1]), qkv[:, :, 2]
     scores = jnp.einsum("bqhd,bkhd->bhqk", q / np.sqrt(q.shape[-1]), k)
     scores = jnp.where(np.tril(np.ones((t, t), bool)), scores, -jnp.inf)
@@ -69,9 +72,8 @@ def attention(p: Tree, x: jax.Array) -> jax.Array:
 def swiglu(p: Tree, x: jax.Array) -> jax.Array:
     """(silu(x G) * (x U)) D."""
     n, t, d = x.shape
-    up = x.reshape(n * t, d) @ p["up"]["kernel"].reshape(d, -1)
-    gate, value = jnp.split(up, 2, -1)
-    return ((jax.nn.silu(gate) * value) @ p["down"]["kernel"]).reshape(n, t, d)
+    up = jnp.einsum("nd,dgm->ngm", x.reshape(n * t, d), p["up"]["kernel"])
+    return ((jax.nn.silu(up[:, 0]) * up[:, 1]) @ p["down"]["kernel"]).reshape(n, t, d)
 
 
 def transformer(p: Tree, tokens: jax.Array) -> jax.Array:
@@ -85,49 +87,149 @@ def transformer(p: Tree, tokens: jax.Array) -> jax.Array:
     return logits.reshape(n, t, -1)
 
 
-def loss_of(model: Callable[[Tree, jax.Array], jax.Array]) -> Loss:
+def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Mean cross entropy of integer targets."""
+    values = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    return values.mean()
+
+
+def loss_of(model: Model) -> Loss:
     """Mean cross entropy of a model's logits."""
-
-    def loss(params: Tree, batch: dict[str, jax.Array]) -> jax.Array:
-        logits = model(params, batch["x"])
-        return optax.softmax_cross_entropy_with_integer_labels(
-            logits, batch["y"]
-        ).mean()
-
-    return loss
+    return lambda params, batch: cross_entropy(model(params, batch["x"]), batch["y"])
 
 
-def jitted(loss: Loss, optimizer: optax.GradientTransformation, mesh: Mesh) -> Any:
-    """The step as `jit` over a sharded batch."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    shares = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+class Layout(NamedTuple):
+    """Where everything lies: partition specs.
 
-    def step(params: Tree, state: Tree, batch: dict[str, jax.Array]) -> Any:
-        value, gradients = jax.value_and_grad(loss)(params, batch)
+    Attributes:
+        mesh: The devices.
+        params: A tree like the parameters.
+        state: A tree like the optimizer's state.
+        batch: Of each array of a batch.
+    """
+
+    mesh: Mesh
+    params: Tree
+    state: Tree
+    batch: PartitionSpec
+
+    def shardings(self, specs: Tree) -> Tree:
+        """Returns specs as shardings of the mesh."""
+        return jax.tree.map(
+            lambda spec: NamedSharding(self.mesh, spec),
+            specs,
+            is_leaf=lambda node: isinstance(node, PartitionSpec),
+        )
+
+
+class Hand(NamedTuple):
+    """A step by hand.
+
+    Attributes:
+        layout: Where its arrays lie.
+        step: (parameters, optimizer's state, batch) -> the next two, and losses.
+    """
+
+    layout: Layout
+    step: Callable[[Tree, Tree, Tree], Any]
+
+
+def layout_of(
+    mesh: Mesh,
+    optimizer: optax.GradientTransformation,
+    params: Tree,
+    spec: Callable[[str, jax.ShapeDtypeStruct], PartitionSpec],
+    batch: PartitionSpec,
+) -> Layout:
+    """Lays parameters out by name and shape, and the optimizer's state like them."""
+    specs = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: spec(jax.tree_util.keystr(path), leaf), params
+    )
+    state = optax.tree_map_params(
+        optimizer,
+        lambda _, spec: spec,
+        jax.eval_shape(optimizer.init, params),
+        specs,
+        transform_non_params=lambda _: PartitionSpec(),
+    )
+    return Layout(mesh, specs, state, batch)
+
+
+def stepping(gradient: Gradient, optimizer: optax.GradientTransformation) -> Any:
+    """Returns a step: gradient, then update."""
+
+    def step(params: Tree, state: Tree, batch: Tree) -> Any:
+        value, gradients = gradient(params, batch)
         updates, state = optimizer.update(gradients, state, params)
         return optax.apply_updates(params, updates), state, value
 
-    placed = (everywhere, everywhere, shares)
-    return jax.jit(
-        step, donate_argnums=(0, 1), in_shardings=placed, out_shardings=everywhere
+    return step
+
+
+def jitted(loss: Loss, optimizer: optax.GradientTransformation, layout: Layout) -> Hand:
+    """The step as `jit` over sharded arrays."""
+    whole, gradient = PartitionSpec(), jax.value_and_grad(loss)
+    given = layout.shardings((layout.params, layout.state, layout.batch))
+    made = layout.shardings((layout.params, layout.state, whole))
+    step = jax.jit(
+        stepping(gradient, optimizer),
+        donate_argnums=(0, 1),
+        in_shardings=given,
+        out_shardings=made,
     )
+    return Hand(layout, step)
 
 
-def mapped(loss: Loss, optimizer: optax.GradientTransformation, mesh: Mesh) -> Any:
-    """The step as `shard_map` with a `pmean` of the gradients."""
+def mapped(
+    gradient: Gradient,
+    optimizer: optax.GradientTransformation,
+    layout: Layout,
+    losses: PartitionSpec,
+    *,
+    check_vma: bool = False,
+) -> Hand:
+    """The step as `shard_map`.
 
-    def step(params: Tree, state: Tree, batch: dict[str, jax.Array]) -> Any:
-        value, gradients = jax.value_and_grad(loss)(params, batch)
-        gradients = jax.lax.pmean(gradients, mesh.axis_names)
-        updates, state = optimizer.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state, value[None]
-
-    whole, shares = PartitionSpec(), PartitionSpec(mesh.axis_names)
+    Args:
+        gradient: (parameters, batch) of one device -> (losses, gradients).
+        optimizer: The optimizer.
+        layout: Where everything lies.
+        losses: Where losses lie.
+        check_vma: Whether JAX keeps track of which values are equal on all devices,
+            and sums gradients where that is needed.
+    """
     body = jax.shard_map(
-        step,
-        mesh=mesh,
-        in_specs=(whole, whole, shares),
-        out_specs=(whole, whole, shares),
-        check_vma=False,
+        stepping(gradient, optimizer),
+        mesh=layout.mesh,
+        in_specs=(layout.params, layout.state, layout.batch),
+        out_specs=(layout.params, layout.state, losses),
+        check_vma=check_vma,
     )
-    return jax.jit(body, donate_argnums=(0, 1))
+    return Hand(layout, jax.jit(body, donate_argnums=(0, 1)))
+
+
+def copies_jitted(
+    model: Model, optimizer: optax.GradientTransformation, mesh: Mesh, params: Tree
+) -> Hand:
+    """Data parallelism by the partitioner."""
+    return jitted(loss_of(model), optimizer, _copies(optimizer, mesh, params))
+
+
+def copies_mapped(
+    model: Model, optimizer: optax.GradientTransformation, mesh: Mesh, params: Tree
+) -> Hand:
+    """Data parallelism with a `pmean` of the gradients."""
+
+    def gradient(params: Tree, batch: Tree) -> tuple[jax.Array, Tree]:
+        value, gradients = jax.value_and_grad(loss_of(model))(params, batch)
+        return value[None], jax.lax.pmean(gradients, mesh.axis_names)
+
+    shares = PartitionSpec(mesh.axis_names)
+    return mapped(gradient, optimizer, _copies(optimizer, mesh, params), shares)
+
+
+def _copies(
+    optimizer: optax.GradientTransformation, mesh: Mesh, params: Tree
+) -> Layout:
+    shares, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
+    return layout_of(mesh, optimizer, params, lambda name, leaf: whole, shares)

@@ -5,25 +5,94 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 import diamond
-from benchmarks import by_hand
+from benchmarks import by_hand, by_hand_pipeline, by_hand_tensor, by_hand_zero
+from benchmarks.by_hand import Hand
 from benchmarks.interleave import Ratio, interleave
+from diamond.dsl.load import load_text
+from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.tasks import make_task
 
-STEPS = 20
+STEPS, PAIRS = 5, 25
+SHARDED = """
+scheme sharded
+
+model transformer {{ layers = {layers}; width = 64; heads = 8; context = 64 }}
+
+data text {{ batch = {batch} }}
+
+train {{ optimizer = adamw(lr = 1e-3, weight_decay = 0.1); steps = 100 }}
+
+mesh {{ {mesh} }}
+
+{strategies}
+"""
+PIPELINE = """
+parallelism {{ pipeline(schedule = {schedule}, microbatches = 8) over stage }}
+replicas over host {{ consistency = synchronous }}
+"""
+
+Way = Callable[[by_hand.Model, Any, Any, Any], Hand]
 
 
 class Case(NamedTuple):
-    """An example scheme and its model by hand."""
+    """A scheme, and how it is written by hand.
 
-    scheme: str
-    model: Callable[[Any, jax.Array], jax.Array]
+    Attributes:
+        name: What it is called.
+        scheme: The scheme.
+        model: The model by hand.
+        ways: Names and functions of the ways to write its step.
+    """
+
+    name: str
+    scheme: Scheme
+    model: by_hand.Model
+    ways: dict[str, Way]
 
 
-CASES = (Case("digits", by_hand.convnet), Case("text", by_hand.transformer))
-WAYS = {"jit": by_hand.jitted, "shard_map": by_hand.mapped}
+COPIES: dict[str, Way] = {
+    "jit": by_hand.copies_jitted,
+    "shard_map": by_hand.copies_mapped,
+}
+SHARDS: dict[str, Way] = {
+    "jit": by_hand_zero.shards_jitted,
+    "shard_map": by_hand_zero.shards_mapped,
+}
+PARTS: dict[str, Way] = {
+    "jit": by_hand_tensor.parts_jitted,
+    "shard_map": by_hand_tensor.parts_mapped,
+}
+STAGES: dict[str, Way] = {"shard_map": by_hand_pipeline.stages_mapped}
+
+
+def cases() -> Iterator[Case]:
+    """Yields what is compared."""
+    for name, model in (("digits", by_hand.convnet), ("text", by_hand.transformer)):
+        yield Case(name, diamond.load(f"examples/{name}.diamond"), model, COPIES)
+    zero = "parallelism { zero(stage = 3) over host }"
+    yield _transformer("zero", zero, SHARDS, mesh="host = 8", batch=32)
+    tensor = "parallelism { tensor over chip }"
+    yield _transformer("tensor", tensor, PARTS, mesh="chip = 8", batch=16)
+    for schedule in ("gpipe", "one_f_one_b"):
+        stages = PIPELINE.format(schedule=schedule)
+        mesh = "host = 2; stage = 4"
+        yield _transformer(schedule, stages, STAGES, mesh=mesh, batch=32, layers=4)
+
+
+def _transformer(
+    name: str,
+    strategies: str,
+    ways: dict[str, Way],
+    *,
+    mesh: str,
+    batch: int,
+    layers: int = 2,
+) -> Case:
+    text = SHARDED.format(layers=layers, batch=batch, mesh=mesh, strategies=strategies)
+    scheme, _ = load_text(text)
+    return Case(name, scheme, by_hand.transformer, ways)
 
 
 class Row(NamedTuple):
@@ -34,29 +103,40 @@ class Row(NamedTuple):
     ratio: Ratio
 
 
-def measure() -> Iterator[Row]:
+def measure(names: frozenset[str] = frozenset()) -> Iterator[Row]:
     """Times each case against each way to write it by hand.
+
+    Args:
+        names: The cases; all where empty.
 
     Raises:
         AssertionError: If the two do not compute the same losses.
     """
-    for case in CASES:
-        for way in WAYS:
-            yield Row(case.scheme, way, _measure(case, way))
+    for case in cases():
+        if not names or case.name in names:
+            for way in case.ways:
+                yield Row(case.name, way, _measure(case, way))
+
+
+def pair_of(case: Case, way: str) -> tuple["Ours", "Theirs"]:
+    """Returns the two runs, from the same weights over the same batches."""
+    data = diamond.open_data(case.scheme, "examples")
+    program = diamond.compile(case.scheme, root="examples")
+    batches = [data.batch_at(step) for step in range(STEPS)]
+    task = make_task(case.scheme, data)
+    params = jax.jit(task.init)(jax.random.key(0))
+    hand = case.ways[way](case.model, task.optimizer, program.mesh, params)
+    theirs = Theirs(hand, params, task.optimizer.init(params), batches)
+    return Ours(program, batches), theirs
 
 
 def _measure(case: Case, way: str) -> Ratio:
-    scheme = diamond.load(f"examples/{case.scheme}.diamond")
-    data = diamond.open_data(scheme, "examples")
-    program = diamond.compile(scheme, root="examples")
-    batches = [data.batch_at(step) for step in range(STEPS)]
-    ours = _Ours(program, batches)
-    theirs = _Theirs(program, make_task(scheme, data), case, way, batches)
+    ours, theirs = pair_of(case, way)
     _check_same(ours, theirs)
-    return interleave(ours.run, theirs.run)
+    return interleave(ours.run, theirs.run, pairs=PAIRS)
 
 
-class _Ours:
+class Ours:
     """A run of the compiled scheme."""
 
     def __init__(self, program: diamond.Program, batches: list[Any]) -> None:
@@ -73,25 +153,15 @@ class _Ours:
         jax.block_until_ready(self.state.params)
 
 
-class _Theirs:
+class Theirs:
     """A run of the step by hand."""
 
-    def __init__(
-        self,
-        program: diamond.Program,
-        task: Any,
-        case: Case,
-        way: str,
-        batches: list[Any],
-    ) -> None:
-        mesh = program.mesh
-        self.batches = batches
-        self.sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-        loss = by_hand.loss_of(case.model)
-        self.step = WAYS[way](loss, task.optimizer, mesh)
-        whole = NamedSharding(mesh, PartitionSpec())
-        self.params = jax.device_put(jax.jit(task.init)(jax.random.key(0)), whole)
-        self.state = jax.device_put(task.optimizer.init(self.params), whole)
+    def __init__(self, hand: Hand, params: Any, state: Any, batches: list[Any]) -> None:
+        layout = hand.layout
+        self.batches, self.step = batches, hand.step
+        self.sharding = layout.shardings(layout.batch)
+        self.params = jax.device_put(params, layout.shardings(layout.params))
+        self.state = jax.device_put(state, layout.shardings(layout.state))
         self.losses: list[jax.Array] = []
 
     def run(self) -> None:
@@ -104,7 +174,7 @@ class _Theirs:
         jax.block_until_ready(self.params)
 
 
-def _check_same(ours: _Ours, theirs: _Theirs) -> None:
+def _check_same(ours: Ours, theirs: Theirs) -> None:
     ours.run()
     theirs.run()
     mine = [float(np.mean(loss)) for loss in ours.losses]

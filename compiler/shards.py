@@ -25,6 +25,7 @@ from diamond.compiler.plan import MeshAxis, TensorSpec
 from diamond.compiler.scopes import SCOPE
 from diamond.compiler.task import Batch, Params, Task
 from diamond.dsl import vocabulary as words
+from diamond.dsl.legality.layers import layer_of
 from diamond.dsl.vocabulary.tables import word_of
 
 Loss = Callable[[Params, Batch], jax.Array]
@@ -189,8 +190,20 @@ def _zero_of(axis: MeshAxis, tensors: Sequence[TensorSpec]) -> Zero | None:
     if not isinstance(axis.strategy, words.Zero) or axis.size == 1:
         return None
     dims = tuple(_dim_of(tensor, axis.name) for tensor in tensors)
-    scope = SCOPE + scope_of(axis)
-    return Zero(axis.name, axis.size, axis.strategy.stage, dims, scope)
+    scope, stage = SCOPE + scope_of(axis), axis.strategy.stage
+    return Zero(axis.name, axis.size, stage, dims, _together(tensors, dims), scope)
+
+
+def _together(
+    tensors: Sequence[TensorSpec], dims: Sequence[int | None]
+) -> tuple[tuple[int, ...], ...]:
+    """Returns what is cut, tensors of one layer and element type together."""
+    messages: dict[tuple[str, str], list[int]] = {}
+    for place, (tensor, dim) in enumerate(zip(tensors, dims, strict=True)):
+        if dim is not None:
+            key = layer_of(tensor.path), tensor.dtype
+            messages.setdefault(key, []).append(place)
+    return tuple(tuple(places) for places in messages.values())
 
 
 def _dim_of(tensor: TensorSpec, axis: str) -> int | None:

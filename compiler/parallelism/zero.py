@@ -9,7 +9,8 @@ parameter: it alone keeps the optimizer's state of it and updates it.
 
 The largest dim that divides by N is cut, the first of equal ones; a parameter without
 one stays whole on every device, and its gradients are summed. Stage 1 adds the
-gradients of microbatches up whole, stages 2 and 3 in shards.
+gradients of microbatches up whole, stages 2 and 3 in shards. What a layer has of one
+element type crosses at once, in one message.
 
 Bill, for V values on a device and M microbatches: 2V(N-1)/N at stage 1, (M+1)V(N-1)/N
 at stage 2, and at most 3MV(N-1)/N at stage 3, since parameters that the gradient does
@@ -29,6 +30,12 @@ from typing import Any, NamedTuple
 import jax
 from jax.custom_derivatives import custom_vjp
 
+from diamond.compiler.parallelism.packing import (
+    packed,
+    put_together,
+    taken_apart,
+    unpacked,
+)
 from diamond.compiler.parallelism.precision import carried, narrowed, widened
 from diamond.compiler.parallelism.remat import kept_between
 
@@ -47,6 +54,7 @@ class Zero(NamedTuple):
         size: Devices along it.
         stage: 1, 2 or 3.
         dims: For each parameter the dim that is cut, None where it is whole.
+        together: The parameters that are cut, by what crosses in one message.
         scope: Name that its collectives carry in compiled programs.
     """
 
@@ -54,6 +62,7 @@ class Zero(NamedTuple):
     size: int
     stage: int
     dims: tuple[int | None, ...]
+    together: tuple[tuple[int, ...], ...]
     scope: str
 
     def own(self, leaves: Sequence[Any]) -> Leaves:
@@ -62,22 +71,15 @@ class Zero(NamedTuple):
 
     def gather(self, shards: Sequence[Any]) -> Leaves:
         """Puts the parameters together from everyone's shards."""
-        pairs = zip(shards, self.dims, strict=True)
-        with jax.named_scope(self.scope):
-            return [x if dim is None else self._gathered(x, dim) for x, dim in pairs]
+        return self._by_message(shards, self._gathered)
 
     def gather_narrow(self, shards: Sequence[Any]) -> Leaves:
         """Puts them together in bf16; their gradients are added up in fp32."""
-        pairs = zip(shards, self.dims, strict=True)
-        return [x if dim is None else self._gathered_narrow(x, dim) for x, dim in pairs]
+        return self._by_message(shards, self._gathered_narrow)
 
     def reduce(self, leaves: Sequence[Any]) -> Leaves:
         """Returns this device's shards of everyone's sum."""
-        pairs = zip(leaves, self.dims, strict=True)
-        with jax.named_scope(self.scope):
-            return [
-                self._sum(g) if d is None else self._scattered(g, d) for g, d in pairs
-            ]
+        return self._by_message(self.sum_whole(leaves), self._scattered)
 
     def sum_whole(self, leaves: Sequence[Any]) -> Leaves:
         """Sums what is not cut, and leaves the rest."""
@@ -91,9 +93,11 @@ class Zero(NamedTuple):
         """Returns a function whose gradient gathers again instead of keeping."""
         return jax.checkpoint(function, policy=kept_between(remat) or self._is_kept)
 
-    def _is_kept(self, primitive: Any, *_: Any, **params: Any) -> bool:
+    def _is_kept(self, primitive: Any, *given: Any, **params: Any) -> bool:
         if primitive.name == "all_gather":
             return self.axis not in params["axis_name"]
+        if primitive.name == "concatenate":  # of vectors: the shards of a message
+            return bool(given[0].ndim > 1)
         return primitive.name not in _FORMS
 
     def _shard(self, x: Any, dim: int | None) -> Any:
@@ -103,24 +107,49 @@ class Zero(NamedTuple):
         start = jax.lax.axis_index(self.axis) * size
         return jax.lax.dynamic_slice_in_dim(x, start, size, dim)
 
-    def _gathered(self, x: Any, dim: int) -> Any:
-        return jax.lax.all_gather(x, self.axis, axis=dim, tiled=True)
+    def _by_message(
+        self,
+        leaves: Sequence[Any],
+        cross: Callable[[Leaves, Sequence[int]], Leaves],
+    ) -> Leaves:
+        crossed = list(leaves)
+        for places in self.together:
+            dims = [dim for place in places if (dim := self.dims[place]) is not None]
+            made = cross([leaves[place] for place in places], dims)
+            for place, leaf in zip(places, made, strict=True):
+                crossed[place] = leaf
+        return crossed
 
-    def _gathered_narrow(self, x: Any, dim: int) -> Any:
-        def together(x: Any) -> Any:
-            with jax.named_scope(self.scope):
-                return carried(lambda x: self._gathered(x, dim), narrowed(x))
+    def _gathered(self, shards: Leaves, dims: Sequence[int]) -> Leaves:
+        if len(shards) == 1:
+            return [self._gather(shards[0], axis=dims[0], tiled=True)]
+        return put_together(self._gather(packed(shards)), shards, dims)
 
-        def backward(_: None, back: Any) -> tuple[Any]:
-            with jax.named_scope(self.scope):
-                return (self._scattered(widened(back), dim),)
+    def _gathered_narrow(self, shards: Leaves, dims: Sequence[int]) -> Leaves:
+        def together(shards: Leaves) -> Leaves:
+            return self._gathered(narrowed(shards), dims)
+
+        def backward(_: None, back: Leaves) -> tuple[Leaves]:
+            return (self._scattered([widened(each) for each in back], dims),)
 
         gathered = custom_vjp(together)
-        gathered.defvjp(lambda x: (together(x), None), backward)
-        return gathered(x)
+        gathered.defvjp(lambda shards: (together(shards), None), backward)
+        found: Leaves = gathered(shards)
+        return found
 
-    def _scattered(self, x: Any, dim: int) -> Any:
-        return jax.lax.psum_scatter(x, self.axis, scatter_dimension=dim, tiled=True)
+    def _scattered(self, leaves: Leaves, dims: Sequence[int]) -> Leaves:
+        if len(leaves) == 1:
+            return [self._scatter(leaves[0], scatter_dimension=dims[0], tiled=True)]
+        rows, shards = taken_apart(leaves, dims, self.size)
+        return unpacked(self._scatter(rows), shards)
+
+    def _gather(self, x: Any, **how: Any) -> Any:
+        with jax.named_scope(self.scope):
+            return carried(lambda x: jax.lax.all_gather(x, self.axis, **how), x)
+
+    def _scatter(self, x: Any, **how: Any) -> Any:
+        with jax.named_scope(self.scope):
+            return jax.lax.psum_scatter(x, self.axis, **how)
 
     def _sum(self, x: Any) -> Any:
         return jax.lax.psum(x, self.axis)

@@ -95,14 +95,16 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     and not the weights, of which there are usually more.
     """
     tokens, size = q.shape[1], q.shape[3]
-    scaled = in_groups(q / math.sqrt(size), k.shape[2], 2)
-    scores = product("bqhgd,bkhd->bhgqk", scaled, k)
+    scaled, group = q / math.sqrt(size), ""
+    if q.shape[2] != k.shape[2]:  # a dim of groups of one head each would cost time
+        scaled, group = in_groups(scaled, k.shape[2], 2), "g"
+    scores = product(f"bqh{group}d,bkhd->bh{group}qk", scaled, k)
     causal = np.tril(np.ones((tokens, tokens), bool))
     scores = jnp.where(causal, scores, -jnp.inf)
     peak = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     weights = jnp.exp(scores - peak)
-    mixed = product("bhgqk,bkhd->bqhgd", weights.astype(v.dtype), v)
-    total = jnp.moveaxis(jnp.sum(weights, axis=-1), 3, 1)[..., None]
+    mixed = product(f"bh{group}qk,bkhd->bqh{group}d", weights.astype(v.dtype), v)
+    total = jnp.moveaxis(jnp.sum(weights, axis=-1), -1, 1)[..., None]
     return (mixed / total).astype(v.dtype).reshape(q.shape)
 
 

@@ -68,6 +68,17 @@ def test_stage_3_gathers_again_what_the_gradient_needs() -> None:
     assert _sent(flow, "all-gather") == gathered // 4
 
 
+def test_a_layer_crosses_in_one_message() -> None:
+    for stage in (1, 3):
+        plan = cut_program(cut_scheme(("host", 4, Zero(stage)), precision="fp32")).plan
+        [flow] = plan.flows
+        kinds = [message.kind for message in flow.messages]
+        # The embedding, a block, the norm and the head.
+        layers = MODEL.layers + 3
+        assert kinds.count("reduce-scatter") == layers
+        assert kinds.count("all-gather") == (2 * layers - 1 if stage == 3 else layers)
+
+
 def test_a_block_of_tensor_parallel_layers_sums_twice_each_way() -> None:
     plan = cut_program(cut_scheme(("chip", 4, Tensor()), precision="fp32")).plan
     [flow] = plan.flows
