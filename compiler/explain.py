@@ -204,6 +204,8 @@ def _work(plan: Plan) -> list[list[str]]:
     rows = [["parameters", f"{plan.parameters:,}"]]
     if plan.flops is not None:
         total = plan.flops * plan.shares
+        if any(isinstance(axis.strategy, words.Features) for axis in plan.axes):
+            return [*rows, ["all copies' step", quantity(total, "FLOP", 1000)]]
         one = total / plan.devices
         rows.append(["a device's step", quantity(one, "FLOP", 1000)])
         rows.append(["all devices' step", quantity(total, "FLOP", 1000)])

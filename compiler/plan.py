@@ -443,6 +443,9 @@ class Plan:
     def _average(self, place: int) -> Iterator[tuple[Message, float]]:
         """Yields what an exchange sends, with how often a step does, on average."""
         each = self.exchanges[place]
+        if not any(message.is_state for message in each.messages):
+            yield from each.sent_on_average(self.steps)
+            return
         due = each.due(self.steps)
         spared = {
             step

@@ -28,6 +28,13 @@ from diamond.dsl import vocabulary as words
 from diamond.dsl.legality.layers import layer_of
 from diamond.dsl.vocabulary.tables import word_of
 
+_CUT = {
+    "tensor": "layers",
+    "sequence": "tokens",
+    "expert": "experts",
+    "features": "inputs",
+}
+
 Loss = Callable[[Params, Batch], jax.Array]
 Scaled = Callable[[Params, Batch], tuple[jax.Array, jax.Array]]
 
@@ -160,10 +167,6 @@ def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
         if isinstance(axis.strategy, words.Tensor) and axis.size > 1:
             return Group(axis.name, axis.size, SCOPE + scope_of(axis))
     return None
-
-
-_CUT = {"tensor": "layers", "sequence": "tokens", "expert": "experts"}
-_CUT |= {"features": "inputs"}
 
 
 def _features_of(axes: Sequence[MeshAxis]) -> Group | None:

@@ -25,6 +25,7 @@ from diamond.dsl.vocabulary import Digits as Digits
 from diamond.dsl.vocabulary import Distill as Distill
 from diamond.dsl.vocabulary import Elastic as Elastic
 from diamond.dsl.vocabulary import Ensemble as Ensemble
+from diamond.dsl.vocabulary import Expert as Expert
 from diamond.dsl.vocabulary import Features as Features
 from diamond.dsl.vocabulary import Gossip as Gossip
 from diamond.dsl.vocabulary import Gradiveq as Gradiveq
@@ -40,6 +41,7 @@ from diamond.dsl.vocabulary import NoCompression as NoCompression
 from diamond.dsl.vocabulary import OneBit as OneBit
 from diamond.dsl.vocabulary import Parallel as Parallel
 from diamond.dsl.vocabulary import ParameterServer as ParameterServer
+from diamond.dsl.vocabulary import Pipeline as Pipeline
 from diamond.dsl.vocabulary import Pipelined as Pipelined
 from diamond.dsl.vocabulary import PowerSgd as PowerSgd
 from diamond.dsl.vocabulary import Qsgd as Qsgd
@@ -47,15 +49,18 @@ from diamond.dsl.vocabulary import RandomK as RandomK
 from diamond.dsl.vocabulary import Replicas as Replicas
 from diamond.dsl.vocabulary import Scheduled as Scheduled
 from diamond.dsl.vocabulary import Scheme as Scheme
+from diamond.dsl.vocabulary import Sequence as Sequence
 from diamond.dsl.vocabulary import Sign as Sign
 from diamond.dsl.vocabulary import SlowMo as SlowMo
 from diamond.dsl.vocabulary import StaleSynchronous as StaleSynchronous
 from diamond.dsl.vocabulary import Synchronous as Synchronous
+from diamond.dsl.vocabulary import Tensor as Tensor
 from diamond.dsl.vocabulary import Ternary as Ternary
 from diamond.dsl.vocabulary import Text as Text
 from diamond.dsl.vocabulary import TopK as TopK
 from diamond.dsl.vocabulary import Train as Train
 from diamond.dsl.vocabulary import Transformer as Transformer
+from diamond.dsl.vocabulary import Zero as Zero
 
 if TYPE_CHECKING:
     from diamond import exchange as exchange

@@ -37,7 +37,7 @@ def prepare(
         >>> len(prepare(1))
         1
     """
-    _ask_for_virtual(num_devices)
+    _ask_for_virtual(num_devices, anew=are_virtual)
     keep_memory()
     import jax
 
@@ -54,12 +54,14 @@ def prepare(
     return found[:num_devices]
 
 
-def _ask_for_virtual(num_devices: int) -> None:
+def _ask_for_virtual(num_devices: int, *, anew: bool) -> None:
     """Adds the flag for the host's platform, which GPUs do not heed.
 
-    A number that the user has set stays.
+    A number that the user has set stays, unless it is asked for `anew`.
     """
     flags = os.environ.get("XLA_FLAGS", "")
+    if anew:
+        flags = re.sub(rf"{FLAG}=\d+", "", flags)
     if FLAG not in flags and num_devices > 1:
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={num_devices}".strip()
 

@@ -72,6 +72,15 @@ class Session:
             shapes = self.data.example_shapes()
             return build(self.scheme, self.task, shapes, found)
 
+    @cached_property
+    def student(self) -> "Session | None":
+        """What an ensemble is distilled into, as a session of its own, if anything."""
+        if self.scheme.distill is None:
+            return None
+        scheme = student_of(self.scheme)
+        with _refusals():
+            return Session(scheme, self.data, make_task(scheme, self.data))
+
     def certify(self) -> Certificate:
         """Holds the compiled program against the plan.
 
@@ -137,7 +146,9 @@ def open_session(
         raise SchemeProblem("the scheme has no `data` block, so it cannot be run")
     with _refusals():
         data = open_data(scheme.data, root, scheme.train.seed, scheme.model)
-        return Session(scheme, data, make_task(scheme, data))
+        session = Session(scheme, data, make_task(scheme, data))
+    _ = session.student  # so that one that does not fit is refused before any step
+    return session
 
 
 def run_session(session: Session, out: Path, engine: str, progress: Progress) -> Result:

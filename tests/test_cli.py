@@ -239,6 +239,36 @@ def test_the_number_of_devices_is_held_against_the_mesh(call, scheme):
     assert "with --set mesh.site=4, or" in err
 
 
+ENSEMBLE = """\
+model transformer { layers = 1; width = 8; heads = 2; context = 16 }
+data text { batch = 4 }
+train { steps = 3 }
+mesh { seat = 2 }
+parallelism { ensemble over seat }
+distill { steps = 2 }
+"""
+
+
+def test_explain_tells_of_the_student_of_an_ensemble(call, tmp_path):
+    path = tmp_path / "seats.diamond"
+    path.write_text(ENSEMBLE)
+    code, out, _ = call("explain", path)
+    assert code == 0
+    assert "_student: 2 devices, 2 steps of 4 examples" in out
+
+
+def test_a_student_that_does_not_fit_the_data_is_refused_before_any_step(
+    call, tmp_path
+):
+    path = tmp_path / "seats.diamond"
+    small = "model = transformer(layers = 1, width = 8, heads = 2, context = 8)"
+    path.write_text(ENSEMBLE.replace("distill {", f"distill {{ {small};"))
+    for command in ("explain", "run"):
+        code, _, err = call(command, path)
+        assert code == 1
+        assert "`context` of `transformer` is 8" in err
+
+
 def test_hardware_that_is_not_there_is_planned_for_and_certified(scheme):
     more = ["--devices", "64", "--set", "mesh.host=32", "--set", "data.batch=64"]
     command = [sys.executable, "-m", "diamond.runtime.cli", "explain", str(scheme)]

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import diamond
+from diamond.dsl.vocabulary.tables import FAMILIES
+
 ROOT = Path(__file__).parent.parent
 ORDER = ("grammar", "dsl", "compiler", "runtime")
 HEAVY = {"jax", "jaxlib", "numpy", "flax", "optax", "orbax", "rich", "sklearn"}
@@ -41,3 +44,9 @@ def test_the_language_imports_nothing_heavy():
     assert len(files) > 20
     for path in files:
         assert not {each.split(".")[0] for each in imports_of(path)} & HEAVY, path
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_term_that_is_built_is_at_hand_in_python(family):
+    for row in FAMILIES[family]:
+        assert not row.built or hasattr(diamond, row.term.__name__), row

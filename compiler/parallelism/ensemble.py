@@ -21,7 +21,8 @@ together: z = log of the mean probabilities, s = the student's logits, temperatu
 
 on all devices of the mesh, each with a copy of the student and all members.
 
-Bill: nothing crosses the axis in any step. A member holds a model of its own: K times
+Bill: nothing crosses the axis while members train; the student's gradients are summed
+over all devices. A member holds a model of its own: K times
 the memory over the axis, and K predictions for one.
 
 Limits: one member is training alone. The mean's loss is never more than the members'

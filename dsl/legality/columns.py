@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding
 from diamond.dsl.legality.models import DIGITS_SIDE
-from diamond.dsl.vocabulary.parallelism import Features, Pipeline, Sequence
+from diamond.dsl.vocabulary.parallelism import Expert, Features, Pipeline, Sequence
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Digits, Mlp
 
-OF_TOKENS = (Pipeline, Sequence)
+OF_TOKENS = (Expert, Pipeline, Sequence)
 
 
 def there_are_columns(scheme: Scheme) -> Iterator[Finding]:

@@ -105,7 +105,8 @@ class Distill(Term):
     """One model that is trained on what the members of an ensemble predict."""
 
     model: Model | None = arg(
-        "the student; the model of the ensemble where not given",
+        "the student; the model of the ensemble where not given, without the mixtures "
+        "that `expert` makes",
         default=None,
         family="model",
     )

@@ -66,6 +66,8 @@ def explain(
         click.echo(explained(plan))
         if certificate:
             click.echo(f"\n{certificate}")
+        if session.student:
+            click.echo(f"\n{explained(session.student.plan)}")
         return 0
     data: dict[str, Any] = {"plan": plan_to_data(plan)}
     data["wire_bytes_per_step"] = plan.wire_bytes()

@@ -27,6 +27,7 @@ class Functional(NamedTuple):
         init: Key -> parameters, a nested dict of arrays with strings as keys.
         apply: (parameters, inputs) -> the module's outputs.
         merge: Parameters -> the nnx module with these parameters.
+        enter: What the module is called with, from what the data has.
         dims: Parameters' tree with a tuple of logical dim names a leaf; an empty
             tuple where the module names none.
         types: Dotted name of each parameter -> its element type.
@@ -37,6 +38,7 @@ class Functional(NamedTuple):
     merge: Callable[[Params], Any]
     dims: Any
     types: dict[str, Any]
+    enter: Callable[[Any], Any] = lambda x: x
 
 
 def functional(model: nnx.Module | ModuleFactory) -> Functional:
@@ -87,7 +89,7 @@ def computing_in(model: Functional, precision: str) -> Functional:
     def apply(params: Params, *inputs: Any) -> Any:
         return merge(params)(*narrowed(inputs))
 
-    return model._replace(merge=merge, apply=apply)
+    return model._replace(merge=merge, apply=apply, enter=narrowed)
 
 
 def _by_place(factory: Callable[..., nnx.Module]) -> ModuleFactory:

@@ -11,7 +11,7 @@ def with_penalty(
     model: Functional, params: Params, x: jax.Array
 ) -> tuple[jax.Array, jax.Array | None]:
     """Returns the outputs, and what is added to their mean loss, if anything."""
-    module = model.merge(params)
+    module, x = model.merge(params), model.enter(x)
     if not isinstance(module, MixtureModule):
         return module(x), None
     outputs, routed = module.routed(x)
@@ -25,7 +25,7 @@ def with_notes(
 
     Each example is routed by itself, so that nothing depends on its company.
     """
-    module = model.merge(params)
+    module, x = model.merge(params), model.enter(x)
     if not isinstance(module, MixtureModule):
         return module(x), {}
     outputs, routed = jax.vmap(lambda row: module.routed(row[None]))(x)

@@ -40,7 +40,6 @@ class Cutter:
     """How one copy is cut up.
 
     Attributes:
-        stages: Devices that hold some blocks each.
         experts: Devices that hold some experts of each layer.
         tensor: Devices that hold parts of layers.
         zero: Devices that hold shards of what those hold.

@@ -20,6 +20,7 @@ from diamond.compiler.program import Program
 from diamond.dsl.vocabulary import (
     Call,
     ConvNet,
+    CrossEntropy,
     Int8,
     Mlp,
     Scheme,
@@ -306,3 +307,17 @@ def test_a_model_and_a_loss_of_the_callers_own_get_bf16() -> None:
     assert task.loss(task.init(KEY), batch).dtype == np.dtype("float32")
     assert task.measure(task.init(KEY), batch)["loss"].dtype == np.dtype("float32")
     assert task.module(task.init(KEY)).kernel[...].dtype == np.dtype("float32")
+
+
+def test_a_model_of_the_callers_own_is_given_inputs_in_bf16() -> None:
+    task = task_from(
+        lambda rngs: nnx.Linear(3, 2, rngs=rngs),
+        CrossEntropy(),
+        optax.sgd(0.1),
+        precision="bf16",
+    )
+    batch = {"x": jnp.ones((4, 3)), "y": jnp.zeros(4, jnp.int32)}
+    lowered = jax.jit(jax.grad(task.loss)).lower(task.init(KEY), batch).as_text()
+    dots = [line for line in lowered.splitlines() if "dot_general" in line]
+    assert dots
+    assert all(_operands(line) == ["bf16", "bf16"] for line in dots)
