@@ -47,7 +47,6 @@ def explain(
     """
     scheme = load(file, overrides)
 
-    from diamond.compiler.explain import explain as explained
     from diamond.compiler.plan_json import plan_to_data
     from diamond.runtime.session import open_session
 
@@ -63,7 +62,7 @@ def explain(
         certificate = session.certify() if certify else None
         plan = session.plan
     if output_format == "text":
-        click.echo(explained(plan))
+        click.echo(session.explain())
         if certificate:
             click.echo(f"\n{certificate}")
         return 0
