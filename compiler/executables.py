@@ -23,6 +23,7 @@ class Executables:
     """The compiled functions of one program.
 
     Attributes:
+        batch_shapes: Shapes and element types of a global batch.
         batch_shardings: Where each array of a batch lies.
         examples_sharding: Where the arrays that are evaluated lie.
         init: Key -> arrays.
@@ -34,7 +35,7 @@ class Executables:
         self, plan: Plan, task: Task, mesh: Mesh, batch_shapes: BatchShapes
     ) -> None:
         self._lowering = lower(plan, task, mesh)
-        self._batch_shapes = batch_shapes
+        self.batch_shapes = batch_shapes
         self._steps: dict[Due, Any] = {}
         everywhere = NamedSharding(mesh, PartitionSpec())
         placing = self._lowering.placing
@@ -87,7 +88,7 @@ class Executables:
         """Shapes, element types and shardings of a batch."""
         return {
             name: _placed(shape, self.batch_shardings[name])
-            for name, shape in self._batch_shapes.items()
+            for name, shape in self.batch_shapes.items()
         }
 
 

@@ -9,6 +9,7 @@ from diamond.compiler.parallelism.schedules.picture import picture
 from diamond.compiler.parallelism.schedules.tables import table_of
 from diamond.compiler.plan import (
     ITEM_BYTES,
+    TEMPORARIES,
     Agreement,
     Exchange,
     MeshAxis,
@@ -197,7 +198,9 @@ def _wire(plan: Plan) -> list[list[str]]:
 def _memory(plan: Plan) -> list[list[str]]:
     rows = [[held.what, quantity(held.bytes, "B")] for held in plan.memory]
     total = sum(held.bytes for held in plan.memory)
-    return [*rows, ["together, without activations", quantity(total, "B")]]
+    whole = any(held.what == TEMPORARIES for held in plan.memory)
+    name = "together" if whole else "together, without activations"
+    return [*rows, [name, quantity(total, "B")]]
 
 
 def _work(plan: Plan) -> list[list[str]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.member import begun, fresh, member_step
@@ -51,7 +51,7 @@ class Lowering(NamedTuple):
     placing: Placing
 
 
-def lower(plan: Plan, task: Task, mesh: Mesh) -> Lowering:
+def lower(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Lowering:
     """Returns the functions that carry a plan out on a mesh."""
     parts = parts_of(plan)
     layout = layout_of(plan, parts)

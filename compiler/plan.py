@@ -308,9 +308,12 @@ class Flow:
         return f" at stage {places}" if places else ""
 
 
+TEMPORARIES = "activations and temporaries, an estimate"
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Memory that a device holds between steps, in bytes."""
+    """Memory of a device, in bytes: between steps, and for `TEMPORARIES` within one."""
 
     what: str
     bytes: int

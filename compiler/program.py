@@ -16,6 +16,7 @@ from diamond.compiler.parallelism.sequence import zigzag
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays, State
 from diamond.compiler.task import Params, Task
+from diamond.compiler.temporaries import with_temporaries
 from diamond.compiler.variants import begun_at, due_at, variants_of
 from diamond.dsl import vocabulary as words
 from diamond.dsl.vocabulary import Scheme
@@ -204,7 +205,8 @@ class Program:
 
     def explain(self) -> str:
         """Returns what the program does, for people."""
-        return explain(self.plan)
+        shapes = self.executables.batch_shapes
+        return explain(with_temporaries(self.plan, self.task, shapes))
 
     def certify(self) -> Certificate:
         """Compiles every step of the run and holds it against the plan.

@@ -19,13 +19,16 @@ class Predictions(NamedTuple):
     Attributes:
         predict: (parameters, batch) -> `[examples, ..., classes]`, or numbers
             `[examples, ...]`.
-        judge: (what was predicted, batch) -> what `Task.measure` gives.
+        judge: (what was predicted, batch) -> what `Task.measure` gives of it.
+        note: (parameters, batch) -> what `Task.measure` gives beside, of the model
+            itself.
         are_logits: Whether predictions are logits; any logarithms of probabilities
             then do as well.
     """
 
     predict: Callable[[Params, Batch], jax.Array]
     judge: Callable[[jax.Array, Batch], dict[str, jax.Array]]
+    note: Callable[[Params, Batch], dict[str, jax.Array]]
     are_logits: bool
 
 

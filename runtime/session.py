@@ -11,11 +11,13 @@ import jax
 
 from diamond.compiler.build import build, plan_of, tensors_of
 from diamond.compiler.certify import Certificate, CertificateError
+from diamond.compiler.explain import explain
 from diamond.compiler.passes.pipeline import verify_tensors
 from diamond.compiler.plan import Plan
 from diamond.compiler.plan_text import print_plan
 from diamond.compiler.program import Program
 from diamond.compiler.task import Params, Task
+from diamond.compiler.temporaries import with_temporaries
 from diamond.dsl.distillation import student_of
 from diamond.dsl.vocabulary import Scheme
 from diamond.runtime import devices, memory
@@ -63,6 +65,11 @@ class Session:
             return self.program.plan
         with _refusals():
             return plan_of(self.scheme, self.task, self.data.example_shapes())
+
+    def explain(self) -> str:
+        """Says in words and figures what the plan does; no device is needed."""
+        shapes = self.data.example_shapes()
+        return explain(with_temporaries(self.plan, self.task, shapes))
 
     @cached_property
     def program(self) -> Program:

@@ -247,6 +247,9 @@ def _built_in(
     def predict(params: Params, batch: Batch) -> jax.Array:
         return with_notes(computing, params, batch["x"])[0]
 
+    def note(params: Params, batch: Batch) -> dict[str, jax.Array]:
+        return with_notes(computing, params, batch["x"])[1]
+
     def judge(outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         targets = batch["y"]
         metrics = {"loss": values(outputs, targets)}
@@ -257,12 +260,11 @@ def _built_in(
         }
 
     def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
-        outputs, notes = with_notes(computing, params, batch["x"])
-        return {**judge(outputs, batch), **notes}
+        return {**judge(predict(params, batch), batch), **note(params, batch)}
 
     report = _same if regression else _with_perplexity
     task = Task(model.init, loss, measure, report, optimizer, model.dims, model.merge)
-    return task._replace(predictions=Predictions(predict, judge, not regression))
+    return task._replace(predictions=Predictions(predict, judge, note, not regression))
 
 
 def _added(loss: jax.Array, penalty: jax.Array | None) -> jax.Array:
@@ -339,6 +341,7 @@ def _wide_predictions(found: Predictions | None) -> Predictions | None:
     return found._replace(
         predict=lambda params, batch: found.predict(params, _wide(batch)),
         judge=lambda outputs, batch: found.judge(outputs, _wide(batch)),
+        note=lambda params, batch: found.note(params, _wide(batch)),
     )
 
 

@@ -100,6 +100,7 @@ def consolidated(predictions: Predictions, consolidation: str) -> Measure:
     def measure(params: Params, batch: Batch) -> dict[str, jax.Array]:
         outputs = jax.vmap(predictions.predict, (0, None))(params, batch)
         each = jax.vmap(predictions.judge, (0, None))(outputs, batch)
+        each |= jax.vmap(predictions.note, (0, None))(params, batch)
         found = predictions.judge(average(outputs, predictions.are_logits), batch)
         if consolidation == "vote":
             found["accuracy"] = predictions.judge(votes(outputs), batch)["accuracy"]

@@ -19,7 +19,7 @@ from diamond.dsl import vocabulary as words
 def bill_memory(plan: Plan) -> Plan:
     """Lists parameters, gradients, optimizer, exchange states and batch, in bytes.
 
-    Activations are not predicted: `certify` prints what XLA reserves.
+    What a step needs on the way is `temporaries.py`'s: an estimate, since XLA decides.
     """
     params = _abstract(plan, plan.local_tensors)
     sizes = {axis.name: axis.size for axis in plan.axes}

@@ -2,7 +2,8 @@
 
 differs                              a run that goes on
 name, hardware, evaluate, checkpoint goes on: they do not touch the numbers
-distill                              goes on: the ensemble knows nothing of it
+distill                              goes on, but for its student: the ensemble knows
+                                     nothing of it
 train.steps                          goes on: training may become longer
 any other field, engine, data        is refused, with the fields that differ
 versions                             goes on with a note: bits may differ
@@ -23,6 +24,7 @@ from diamond.runtime.failures import EnvironmentProblem
 
 LIBRARIES = ("diamondc", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 OPTIMIZER = "train.optimizer"
+ANOTHER = "give another folder with --out"
 
 Meta = dict[str, Any]
 
@@ -71,6 +73,7 @@ def describe_student(scheme: Scheme, members: Meta, fingerprint: str) -> Meta:
             if meta["fields"].get(name) != value
         },
     }
+    meta["way_out"] = "move the student's folder away, and it is distilled anew"
     return meta
 
 
@@ -86,7 +89,7 @@ def check_identity(saved: Meta, now: Meta) -> None:
     lines = _differences(before, after)
     if lines:
         head = "the folder's checkpoint belongs to another scheme:"
-        tail = "go on with the scheme as it was, or give another folder with --out"
+        tail = "go on with the scheme as it was, or " + now.get("way_out", ANOTHER)
         raise EnvironmentProblem("\n".join([head, *lines, tail]))
 
 

@@ -47,7 +47,6 @@ def explain(
     """
     scheme = load(file, overrides)
 
-    from diamond.compiler.explain import explain as explained
     from diamond.compiler.plan_json import plan_to_data
     from diamond.runtime.session import open_session
 
@@ -63,11 +62,11 @@ def explain(
         certificate = session.certify() if certify else None
         plan = session.plan
     if output_format == "text":
-        click.echo(explained(plan))
+        click.echo(session.explain())
         if certificate:
             click.echo(f"\n{certificate}")
         if session.student:
-            click.echo(f"\n{explained(session.student.plan)}")
+            click.echo(f"\n{session.student.explain()}")
         return 0
     data: dict[str, Any] = {"plan": plan_to_data(plan)}
     data["wire_bytes_per_step"] = plan.wire_bytes()

@@ -31,8 +31,10 @@ def measured(
     """Returns the metrics of an ensemble, and the means of those of its members."""
     assert task.predictions is not None
     judge = compute.compiled(task.predictions.judge)
+    note = compute.compiled(task.predictions.note)
     outputs = _outputs(task, models, batch)
-    alone = [judge(each, batch) for each in outputs]
+    pairs = zip(models, outputs, strict=True)
+    alone = [{**judge(y, batch), **note(model, batch)} for model, y in pairs]
     joined = _log_mean(outputs) if task.predictions.are_logits else _mean(outputs)
     found = {name: np.asarray(value) for name, value in judge(joined, batch).items()}
     if term.consolidation == "vote":

@@ -37,6 +37,8 @@ from tests.columns import (
 )
 from tests.comparison import follow_copies
 from tests.conversion import Pair
+from tests.experts import EXPERT, mixed, mixed_program
+from tests.experts import task_of as mixture_of
 from tests.shards import cut_program, cut_scheme, task_of, tokens_at
 
 SEATS = ("seat", 2, Ensemble())
@@ -126,6 +128,15 @@ def test_perplexity_is_that_of_the_mean() -> None:
     found = program.evaluate(program.init(jax.random.key(0)), tokens_at(0))
     assert set(found) == {"loss", "member_loss", "perplexity"}
     assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+
+
+def test_what_a_model_notes_of_itself_is_the_members_mean() -> None:
+    with jax.enable_x64(True):
+        scheme = mixed(SEATS, ("lane", 2, EXPERT), precision="fp64")
+        engine = ReferenceEngine(scheme, mixture_of(scheme))
+        found = _hold_evaluation(Pair(mixed_program(scheme), engine), tokens_at)
+    assert set(found) == {"loss", "member_loss", "member_dropped", "perplexity"}
+    assert 0 < found["member_dropped"] < 1
 
 
 class _Numbers(Images):
