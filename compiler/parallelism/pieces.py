@@ -19,7 +19,7 @@ from multi-head checkpoints", arXiv 2305.13245, 2023.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,9 +75,8 @@ def seen(q: jax.Array, k: jax.Array, v: jax.Array, *, is_causal: bool = False) -
     scores = _scores(q, k, is_causal)
     peak = jnp.max(scores, axis=-1)
     weights = jnp.exp(scores - peak[..., None])
-    summed = functools.partial(jnp.einsum, preferred_element_type=peak.dtype)
-    grouped = in_groups(weights.astype(v.dtype), v.shape[2], 1)
-    mix = summed("bhgqk,bkhd->bhgqd", grouped, v)
+    grouped = _by_heads(weights.astype(v.dtype), v, 1)
+    mix = _summed("bhgqk,bkhd->bhgqd", grouped, v, peak.dtype, grouped.ndim > 4)
     mix = mix.reshape(*peak.shape, v.shape[3])
     return Sums(peak, jnp.sum(weights, axis=-1), mix)
 
@@ -95,11 +94,11 @@ def pulled(
 ) -> tuple[jax.Array, Pair]:
     """Returns gradients by the queries, and by the keys and values they see."""
     q, logs, back, drift = asked
-    summed = functools.partial(jnp.einsum, preferred_element_type=logs.dtype)
     weights = jnp.exp(_scores(q, k, is_causal) - logs[..., None])
-    by_heads = functools.partial(in_groups, kv_heads=k.shape[2])
-    weights, drift = by_heads(weights, dim=1), by_heads(drift, dim=1)
-    queries, back = by_heads(q, dim=2), by_heads(back, dim=2)
+    weights, drift = _by_heads(weights, k, 1), _by_heads(drift, k, 1)
+    queries, back = _by_heads(q, k, 2), _by_heads(back, k, 2)
+    is_grouped = queries.ndim > q.ndim
+    summed = functools.partial(_summed, dtype=logs.dtype, is_grouped=is_grouped)
     by_v = summed("bhgqk,bqhgd->bkhd", weights.astype(back.dtype), back)
     by_weights = summed("bqhgd,bkhd->bhgqk", back, v)
     by_scores = (weights * (by_weights - drift[..., None])).astype(q.dtype)
@@ -111,9 +110,26 @@ def pulled(
 def _scores(q: jax.Array, k: jax.Array, is_causal: bool) -> jax.Array:
     wide = jnp.promote_types(q.dtype, jnp.float32)
     examples, tokens, heads, _ = q.shape
-    grouped = in_groups(q, k.shape[2], 2)
-    scores = jnp.einsum("bqhgd,bkhd->bhgqk", grouped, k, preferred_element_type=wide)
+    grouped = _by_heads(q, k, 2)
+    scores = _summed("bqhgd,bkhd->bhgqk", grouped, k, wide, grouped.ndim > 4)
     scores = scores.reshape(examples, heads, tokens, -1)
     if not is_causal:
         return scores
     return jnp.where(np.tril(np.ones((tokens, tokens), bool)), scores, -jnp.inf)
+
+
+def _by_heads(x: jax.Array, keys: jax.Array, dim: int) -> jax.Array:
+    """Splits a dim of heads where these share keys.
+
+    A dim of groups of one costs XLA's CPU backend copies: half as much memory again.
+    """
+    shared = keys.shape[2]
+    return x if x.shape[dim] == shared else in_groups(x, shared, dim)
+
+
+def _summed(
+    subscripts: str, a: jax.Array, b: jax.Array, dtype: Any, is_grouped: bool
+) -> jax.Array:
+    """Returns an einsum in a type; of heads without groups, one without the dim `g`."""
+    subscripts = subscripts if is_grouped else subscripts.replace("g", "")
+    return jnp.einsum(subscripts, a, b, preferred_element_type=dtype)
