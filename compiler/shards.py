@@ -14,7 +14,6 @@ import jax
 
 from diamond.compiler.accumulation import Step, accumulated
 from diamond.compiler.parallelism.expert import ExpertGroup
-from diamond.compiler.parallelism.features import columns_axis
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
 from diamond.compiler.parallelism.sequence import TokenGroup
@@ -158,20 +157,18 @@ def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
 
 def _spread_of(axes: Sequence[MeshAxis]) -> Spread:
     return Spread(
-        _tensor_of(axes), _sequence_of(axes), _expert_of(axes), _features_of(axes)
+        tensor=_group_of(axes, words.Tensor),
+        sequence=_sequence_of(axes),
+        expert=_expert_of(axes),
+        features=_group_of(axes, words.Features),
     )
 
 
-def _tensor_of(axes: Sequence[MeshAxis]) -> Group | None:
+def _group_of(axes: Sequence[MeshAxis], kind: type) -> Group | None:
     for axis in axes:
-        if isinstance(axis.strategy, words.Tensor) and axis.size > 1:
+        if isinstance(axis.strategy, kind) and axis.size > 1:
             return Group(axis.name, axis.size, SCOPE + scope_of(axis))
     return None
-
-
-def _features_of(axes: Sequence[MeshAxis]) -> Group | None:
-    axis = columns_axis(axes)
-    return Group(axis.name, axis.size, SCOPE + scope_of(axis)) if axis else None
 
 
 def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:
@@ -183,10 +180,8 @@ def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:
 
 
 def _expert_of(axes: Sequence[MeshAxis]) -> ExpertGroup | None:
-    for axis in axes:
-        if isinstance(axis.strategy, words.Expert) and axis.size > 1:
-            return ExpertGroup(axis.name, axis.size, SCOPE + scope_of(axis))
-    return None
+    group = _group_of(axes, words.Expert)
+    return ExpertGroup(*group) if group else None
 
 
 def _zero_of(axis: MeshAxis, tensors: Sequence[TensorSpec]) -> Zero | None:

@@ -63,36 +63,22 @@ from diamond.dsl.vocabulary.parallelism import Expert
 EXPERT = "expert"
 
 
-class ExpertGroup(NamedTuple):
-    """The devices along an axis that hold some experts each, inside `shard_map`.
-
-    Attributes:
-        axis: Name of the axis.
-        size: Devices along it.
-        scope: Name that its collectives carry in compiled programs.
-    """
-
-    axis: str
-    size: int
-    scope: str
+class ExpertGroup(Group):
+    """The devices along an axis that hold some experts each, inside `shard_map`."""
 
     def send(self, seated: jax.Array) -> jax.Array:
         """Gives each expert its tokens: `[E, C, width]` -> `[E/N, N C, width]`."""
-        return self._group.turn(seated, 0, 1)
+        return self.turn(seated, 0, 1)
 
     def give_back(self, made: jax.Array) -> jax.Array:
         """Gives each device its tokens back: `[E/N, N C, width]` -> `[E, C, width]`."""
-        return self._group.turn(made, 1, 0)
+        return self.turn(made, 1, 0)
 
     def sum_but(self, is_cut: Sequence[bool], leaves: Sequence[Any]) -> list[Any]:
         """Sums over the devices what is not cut, and leaves the rest."""
         pairs = zip(leaves, is_cut, strict=True)
         with jax.named_scope(self.scope):
             return [g if cut else jax.lax.psum(g, self.axis) for g, cut in pairs]
-
-    @property
-    def _group(self) -> Group:
-        return Group(self.axis, self.size, self.scope)
 
 
 class Seats(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding
+from diamond.dsl.legality.laid import spread
 from diamond.dsl.legality.models import DIGITS_SIDE
 from diamond.dsl.vocabulary.parallelism import Expert, Features, Pipeline, Sequence
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
@@ -14,7 +15,7 @@ OF_TOKENS = (Expert, Pipeline, Sequence)
 
 def there_are_columns(scheme: Scheme) -> Iterator[Finding]:
     """What is trained takes columns: an `mlp`, which no strategy of tokens takes."""
-    for axis in _laid(scheme):
+    for axis, _ in spread(scheme, Features):
         if scheme.model is None:
             yield from _companions(scheme, axis)
         elif not isinstance(scheme.model, Mlp):
@@ -54,7 +55,7 @@ def columns_divide(scheme: Scheme) -> Iterator[Finding]:
     """All devices get equally many columns; of `arrays`, the compiler checks that."""
     if not isinstance(scheme.data, Digits) or not isinstance(scheme.model, Mlp):
         return
-    for axis in _laid(scheme):
+    for axis, _ in spread(scheme, Features):
         if DIGITS_SIDE % axis.size:
             yield Finding(
                 "D116",
@@ -70,12 +71,3 @@ def columns_divide(scheme: Scheme) -> Iterator[Finding]:
                     (("data",), "images of 8 x 8"),
                 ),
             )
-
-
-def _laid(scheme: Scheme) -> Iterator[Axis]:
-    """Yields the axes of several devices that columns are spread over."""
-    axes = {axis.name: axis for axis in scheme.mesh}
-    for each in scheme.parallelism:
-        axis = axes.get(each.axis)
-        if isinstance(each.strategy, Features) and axis and axis.size > 1:
-            yield axis

@@ -4,27 +4,17 @@ import math
 from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, near_multiples
+from diamond.dsl.legality.laid import laid
 from diamond.dsl.vocabulary.fields import shown
 from diamond.dsl.vocabulary.parallelism import Expert, Pipeline, Sequence
-from diamond.dsl.vocabulary.scheme import Axis, Scheme
+from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Transformer
-
-Laid = tuple[Axis, Expert]
-
-
-def _laid(scheme: Scheme) -> Iterator[Laid]:
-    """Yields the axes with experts over them; one device may have all of them."""
-    axes = {axis.name: axis for axis in scheme.mesh}
-    for each in scheme.parallelism:
-        axis = axes.get(each.axis)
-        if isinstance(each.strategy, Expert) and axis:
-            yield axis, each.strategy
 
 
 def experts_divide(scheme: Scheme) -> Iterator[Finding]:
     """Every device holds equally many experts."""
-    for axis, term in _laid(scheme):
+    for axis, term in laid(scheme, Expert):
         if term.experts % axis.size:
             yield Finding(
                 "D110",
@@ -40,7 +30,7 @@ def experts_divide(scheme: Scheme) -> Iterator[Finding]:
 
 def choices_fit(scheme: Scheme) -> Iterator[Finding]:
     """A token goes to experts that differ."""
-    for axis, term in _laid(scheme):
+    for axis, term in laid(scheme, Expert):
         if term.top_k > term.experts:
             yield Finding(
                 "D111",
@@ -58,7 +48,7 @@ def choices_fit(scheme: Scheme) -> Iterator[Finding]:
 def there_are_layers(scheme: Scheme) -> Iterator[Finding]:
     """What is trained has feed-forward layers over tokens."""
     model = scheme.model
-    for axis, _ in _laid(scheme):
+    for axis, _ in laid(scheme, Expert):
         if model is not None and not isinstance(model, Transformer):
             yield Finding(
                 "D112",
@@ -75,7 +65,7 @@ def there_are_layers(scheme: Scheme) -> Iterator[Finding]:
 def companions(scheme: Scheme) -> Iterator[Finding]:
     """Which tokens are routed together is said by the batch alone."""
     sizes = {axis.name: axis.size for axis in scheme.mesh}
-    for axis, _ in _laid(scheme):
+    for axis, _ in laid(scheme, Expert):
         for each in scheme.parallelism:
             reason = _why_not_beside(each.strategy)
             if reason is not None and sizes.get(each.axis, 1) > 1:
@@ -104,7 +94,7 @@ def _why_not_beside(strategy: object) -> str | None:
 
 def rooms_are_used(scheme: Scheme) -> Iterator[Finding]:
     """An expert has room for all tokens at most."""
-    for axis, term in _laid(scheme):
+    for axis, term in laid(scheme, Expert):
         most = math.ceil(100 * term.experts / term.top_k) / 100
         if term.capacity > most >= 1:
             yield Finding(

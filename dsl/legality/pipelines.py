@@ -4,28 +4,18 @@ import math
 from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
+from diamond.dsl.legality.laid import spread
 from diamond.dsl.legality.training import splits_batch
-from diamond.dsl.vocabulary.parallelism import Pipeline
+from diamond.dsl.vocabulary.parallelism import Pipeline, Sequence
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Transformer
-
-Laid = tuple[Axis, Pipeline]
-
-
-def _laid(scheme: Scheme) -> Iterator[Laid]:
-    """Yields the pipelines of more than one stage."""
-    axes = {axis.name: axis for axis in scheme.mesh}
-    for each in scheme.parallelism:
-        axis = axes.get(each.axis)
-        if isinstance(each.strategy, Pipeline) and axis and axis.size > 1:
-            yield axis, each.strategy
 
 
 def has_blocks(scheme: Scheme) -> Iterator[Finding]:
     """Stages are made of blocks that are alike."""
     model = scheme.model
-    for axis, _ in _laid(scheme):
+    for axis, _ in spread(scheme, Pipeline):
         if model is not None and not isinstance(model, Transformer):
             yield Finding(
                 "D100",
@@ -41,7 +31,7 @@ def has_blocks(scheme: Scheme) -> Iterator[Finding]:
 def blocks_divide(scheme: Scheme) -> Iterator[Finding]:
     """All chunks of all stages have equally many blocks."""
     model = scheme.model
-    for axis, term in _laid(scheme):
+    for axis, term in spread(scheme, Pipeline):
         parts = axis.size * term.chunks
         if isinstance(model, Transformer) and model.layers % parts:
             times = f" of {term.chunks} chunks each" if term.chunks > 1 else ""
@@ -59,7 +49,7 @@ def blocks_divide(scheme: Scheme) -> Iterator[Finding]:
 
 def chunks_fit(scheme: Scheme) -> Iterator[Finding]:
     """A stage has several chunks where the schedule goes round, and there alone."""
-    for axis, term in _laid(scheme):
+    for axis, term in spread(scheme, Pipeline):
         is_round = term.schedule == "interleaved"
         if is_round == (term.chunks > 1):
             continue
@@ -77,7 +67,7 @@ def chunks_fit(scheme: Scheme) -> Iterator[Finding]:
 
 def groups_are_full(scheme: Scheme) -> Iterator[Finding]:
     """`interleaved` takes microbatches in groups of as many as there are stages."""
-    for axis, term in _laid(scheme):
+    for axis, term in spread(scheme, Pipeline):
         if term.schedule == "interleaved" and term.microbatches % axis.size:
             yield Finding(
                 "D103",
@@ -96,7 +86,7 @@ def microbatches_divide(scheme: Scheme) -> Iterator[Finding]:
     batch = getattr(scheme.data, "batch", 0)
     sizes = [axis.size for axis in scheme.mesh if splits_batch(scheme, axis.name)]
     share, rest = divmod(batch, math.prod(sizes) * scheme.train.accumulate)
-    for axis, term in _laid(scheme):
+    for axis, term in spread(scheme, Pipeline):
         if rest == 0 and share % term.microbatches:
             yield Finding(
                 "D104",
@@ -111,14 +101,12 @@ def microbatches_divide(scheme: Scheme) -> Iterator[Finding]:
 
 def companions(scheme: Scheme) -> Iterator[Finding]:
     """What else is asked for has been made to work inside stages."""
-    sizes = {axis.name: axis.size for axis in scheme.mesh}
-    for axis, term in _laid(scheme):
-        for each in scheme.parallelism:
-            is_ring = getattr(each.strategy, "method", "") == "ring"
-            if is_ring and sizes.get(each.axis, 1) > 1:
+    for axis, term in spread(scheme, Pipeline):
+        for beside, tokens in spread(scheme, Sequence):
+            if tokens.method == "ring":
                 yield _apart(
                     axis,
-                    ("parallelism", each.axis),
+                    ("parallelism", beside.name),
                     "`sequence(method = ring)`",
                     "stages work by turns, and to pass something on from device to "
                     "device waits for the devices of all stages",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
+from diamond.dsl.legality.laid import laid, spread
 from diamond.dsl.vocabulary.parallelism import Sequence, Tensor
 from diamond.dsl.vocabulary.scheme import Scheme
 from diamond.dsl.vocabulary.tables import word_of
@@ -11,8 +12,8 @@ from diamond.dsl.vocabulary.training import Digits, Text, Transformer
 
 def there_are_tokens(scheme: Scheme) -> Iterator[Finding]:
     """What is trained takes rows of tokens."""
-    for axis, _, _ in _spread(scheme):
-        model, data = scheme.model, scheme.data
+    for mesh_axis, _ in spread(scheme, Sequence):
+        axis, model, data = mesh_axis.name, scheme.model, scheme.data
         without: tuple[Path, object] | None = None
         if model is not None and not isinstance(model, Transformer):
             without = ("model",), model
@@ -40,7 +41,8 @@ def tokens_divide(scheme: Scheme) -> Iterator[Finding]:
     model = scheme.model
     if not isinstance(model, Transformer) or not isinstance(scheme.data, Text):
         return
-    for axis, size, method in _spread(scheme):
+    for mesh_axis, term in spread(scheme, Sequence):
+        axis, size, method = mesh_axis.name, mesh_axis.size, term.method
         chunks = 2 * size if method == "ring" else size
         if model.context % chunks:
             why = "two on each" if method == "ring" else "one on each"
@@ -66,7 +68,8 @@ def heads_divide(scheme: Scheme) -> Iterator[Finding]:
         return
     tensor, name = _tensor(scheme)
     each = f" a device of `{name}`" if tensor > 1 else ""
-    for axis, size, method in _spread(scheme):
+    for mesh_axis, term in spread(scheme, Sequence):
+        axis, size, method = mesh_axis.name, mesh_axis.size, term.method
         for argument, what, number in _heads(model):
             heads = number // tensor
             if method != "all_to_all" or number % tensor or heads % size == 0:
@@ -94,19 +97,8 @@ def _heads(model: Transformer) -> Iterator[tuple[str, str, int]]:
         yield "kv_heads", "heads of keys and values", model.kv_heads
 
 
-def _spread(scheme: Scheme) -> Iterator[tuple[str, int, str]]:
-    """Yields axes with tokens spread over them, their sizes and methods."""
-    sizes = {axis.name: axis.size for axis in scheme.mesh}
-    for each in scheme.parallelism:
-        size = sizes.get(each.axis, 1)
-        if isinstance(each.strategy, Sequence) and size > 1:
-            yield each.axis, size, each.strategy.method
-
-
 def _tensor(scheme: Scheme) -> tuple[int, str]:
     """Returns over how many devices layers are cut, and along which axis."""
-    sizes = {axis.name: axis.size for axis in scheme.mesh}
-    for each in scheme.parallelism:
-        if isinstance(each.strategy, Tensor):
-            return sizes.get(each.axis, 1), each.axis
+    for axis, _ in laid(scheme, Tensor):
+        return axis.size, axis.name
     return 1, ""
