@@ -131,9 +131,9 @@ def gossip(
     def mean(
         values: Leaves, state: GossipState, turn: int
     ) -> tuple[Leaves, GossipState]:
-        if wire.size == 1:
-            return values, state
         uses = after(state.uses)
+        if wire.size == 1:
+            return values, state._replace(uses=uses)
         if state.push is None:
             return mix(values, state.uses, rounds[turn]), GossipState(uses, None)
         y = mix(_moved(values, state.push), state.uses, rounds[turn])
