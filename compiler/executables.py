@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from diamond.compiler.compat import compiler_options
+from diamond.compiler.ground import ground_of
 from diamond.compiler.lower import lower
 from diamond.compiler.parallelism.ensemble import measure_of
 from diamond.compiler.plan import Plan
@@ -34,11 +35,12 @@ class Executables:
     def __init__(
         self, plan: Plan, task: Task, mesh: Mesh, batch_shapes: BatchShapes
     ) -> None:
-        self._lowering = lower(plan, task, mesh)
+        ground = ground_of(plan, task, mesh)
+        self._lowering = lower(ground)
         self.batch_shapes = batch_shapes
         self._steps: dict[Due, Any] = {}
         everywhere = NamedSharding(mesh, PartitionSpec())
-        placing = self._lowering.placing
+        placing = ground.placing
         self._shardings = _shardings(mesh, placing.arrays)
         self.batch_shardings = _shardings(mesh, placing.of_batch(batch_shapes))
         self.examples_sharding = NamedSharding(mesh, placing.examples)
