@@ -74,6 +74,8 @@ def _flows(plan: Plan) -> list[str]:
     for flow in plan.flows:
         cut = sum(flow.axis in tensor.axes for tensor in plan.tensors)
         lines.append(f"{flow.name}{flow.at}: cuts {cut} of {len(plan.tensors)} tensors")
+        if flow.by_partitioner:
+            lines.append("  what crosses is the choice of XLA's partitioner: `certify`")
         kinds = dict.fromkeys((each.kind, each.dtype) for each in flow.messages)
         for kind, dtype in kinds:
             sent = [m for m in flow.messages if (m.kind, m.dtype) == (kind, dtype)]

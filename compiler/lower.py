@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import AbstractMesh, Mesh
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from diamond.compiler.agreements import Part, parts_of
-from diamond.compiler.member import begun, fresh, member_step
+from diamond.compiler.member import Active, begun, fresh, member_step, moved, seen
 from diamond.compiler.parallelism.ensemble import ensemble_axis, first_params
+from diamond.compiler.parallelism.partition import Partition, partition_of
 from diamond.compiler.plan import Plan
 from diamond.compiler.shards import shards_of
 from diamond.compiler.state import (
@@ -56,7 +57,9 @@ def lower(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Lowering:
     parts = parts_of(plan)
     layout = layout_of(plan, parts)
     settings = (plan.accumulate, plan.remat, plan.precision)
-    shards = shards_of(plan.axes, plan.tensors, task, *settings)
+    partition = partition_of(plan.axes, plan.tensors, task)
+    written = [a for a in plan.axes if partition is None or a.name != partition.axis]
+    shards = shards_of(written, plan.tensors, task, *settings)
     shapes = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
     placing = placing_of(plan, layout, task, shapes)
     specs = placing.arrays
@@ -90,6 +93,41 @@ def lower(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Lowering:
         def run(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
             given = (specs, placing.of_batch(batch))
             return mapped(body, given, (specs, placing.losses))(arrays, batch)  # type: ignore[no-any-return]
+
+        return run if partition is None else step_apart(active, partition)
+
+    def step_apart(
+        active: Active, partition: Partition
+    ) -> Callable[[Arrays, Batch], tuple[Arrays, Any]]:
+        copies = plan.copy_axes
+        is_elsewhere = any(part.rule.view is not None for part, _ in active)
+        leading = copies if is_elsewhere else layout.params
+
+        def look(arrays: Arrays) -> Params:
+            at = seen(_drop_copies(arrays, layout), shards, active)
+            return add_dims(at, len(copies))
+
+        def differentiate(params: Params, batch: Batch) -> tuple[Any, Params]:
+            params = drop_dims(params, len(leading))
+            loss, gradients = shards.gradient(params, None, batch)
+            losses = loss.reshape((1,) * len(placing.losses))
+            return losses, add_dims(gradients, len(copies))
+
+        def move(arrays: Arrays, gradients: Params) -> Arrays:
+            local = _drop_copies(arrays, layout)
+            given = drop_dims(gradients, len(copies))
+            return _add_copies(moved(local, given, task, shards, active), layout)
+
+        def run(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
+            at = arrays.params
+            if is_elsewhere:
+                at = mapped(look, (specs,), placing.copies)(arrays)
+            given = (PartitionSpec(*leading), placing.of_batch(batch))
+            made = (placing.losses, PartitionSpec(*copies))
+            differentiated = partition.apart(differentiate, mesh, given, made)
+            losses, gradients = differentiated(at, batch)
+            moving = mapped(move, (specs, placing.copies), specs)
+            return moving(arrays, gradients), losses
 
         return run
 

@@ -18,7 +18,7 @@ import optax
 from diamond.compiler.agreements import Part
 from diamond.compiler.exchange.contract import Leaves, Server, Tree
 from diamond.compiler.meeting import kept_after_meeting
-from diamond.compiler.plan import LANDING
+from diamond.compiler.plan import LANDING, Subject
 from diamond.compiler.scopes import SCOPE
 from diamond.compiler.shards import Shards
 from diamond.compiler.state import Arrays
@@ -81,13 +81,25 @@ def member_step(
     Returns:
         The next state, and the loss before the update.
     """
-    inner = [pair for pair in active if pair[0].exchange.subject == "gradients"]
-    outer = [pair for pair in active if pair[0].exchange.subject == "parameters"]
+    elsewhere = seen(local, shards, active)
+    loss, gradients = shards.gradient(local.params, elsewhere, batch)
+    return moved(local, gradients, task, shards, active), loss
+
+
+def seen(local: Arrays, shards: Shards, active: Active) -> Params | None:
+    """Returns where rules look at the parameters, as owned; None where at themselves."""
+    x, tree = jax.tree.flatten(shards.own(local.params))
+    at = _viewed(x, local, _of("gradients", active))
+    return None if at is x else jax.tree.unflatten(tree, at)
+
+
+def moved(
+    local: Arrays, gradients: Params, task: Task, shards: Shards, active: Active
+) -> Arrays:
+    """Returns a device's next state, given its gradients as it owns them."""
+    inner, outer = _of("gradients", active), _of("parameters", active)
     owned = shards.own(local.params)
     x, tree = jax.tree.flatten(owned)
-    at = _viewed(x, local, inner)
-    elsewhere = None if at is x else jax.tree.unflatten(tree, at)
-    loss, gradients = shards.gradient(local.params, elsewhere, batch)
     values = _Values(jax.tree.leaves(gradients), local.rules, local.mixers)
     values = _exchanged(values, x, inner)
     params, optimizer = _updated(values.leaves, owned, local.optimizer, task, inner)
@@ -101,7 +113,11 @@ def member_step(
     values, optimizer = _met(values, x, optimizer, begin, outer)
     values = _rebased(values, outer)
     params = shards.keep(jax.tree.unflatten(tree, values.leaves))
-    return Arrays(params, optimizer, values.rules, values.mixers), loss
+    return Arrays(params, optimizer, values.rules, values.mixers)
+
+
+def _of(subject: Subject, active: Active) -> list[tuple[Part, int]]:
+    return [pair for pair in active if pair[0].exchange.subject == subject]
 
 
 def server_of(parts: Sequence[Part]) -> Server | None:

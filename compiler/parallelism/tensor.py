@@ -22,7 +22,7 @@ References: M. Shoeybi, M. Patwary, R. Puri, P. LeGresley, J. Casper and B. Cata
 arXiv 1909.08053, 2019.
 """
 
-DIMS = ("heads", "kv_heads", "mlp", "vocab")
+from diamond.dsl.vocabulary.traits import CUT_NAMES
 
 
 def ranks_of(name: str, size: int, ranks: int) -> int:
@@ -37,4 +37,4 @@ def ranks_of(name: str, size: int, ranks: int) -> int:
         >>> ranks_of("mlp", 8, 4), ranks_of("mlp", 6, 4), ranks_of("embed", 8, 4)
         (4, 1, 1)
     """
-    return ranks if name in DIMS and size % ranks == 0 else 1
+    return ranks if name in CUT_NAMES and size % ranks == 0 else 1
