@@ -2,7 +2,8 @@
 
 Everything is one `shard_map`, manual over every mesh axis: inside it a device sees its
 own copy and its own share of the batch, and each exchange is the collectives that the
-plan lists and nothing else. Which exchanges happen at a step is known before tracing,
+plan lists and nothing else (but for the loss of a caller's own model over a tensor
+axis, `apart.py`). Which exchanges happen at a step is known before tracing,
 so a period makes two programs and not a `cond` around a collective.
 """
 
@@ -10,19 +11,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import AbstractMesh, Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh
 
 from diamond.compiler.agreements import Part, parts_of
-from diamond.compiler.member import Active, begun, fresh, member_step, moved, seen
+from diamond.compiler.apart import Apart
+from diamond.compiler.member import begun, fresh, member_step
 from diamond.compiler.parallelism.ensemble import ensemble_axis, first_params
-from diamond.compiler.parallelism.partition import Partition, partition_of
+from diamond.compiler.parallelism.partition import partition_of
 from diamond.compiler.plan import Plan
 from diamond.compiler.shards import shards_of
 from diamond.compiler.state import (
     Arrays,
-    Layout,
     Placing,
-    add_dims,
+    add_copies,
+    drop_copies,
     drop_dims,
     layout_of,
     placing_of,
@@ -74,7 +76,7 @@ def lower(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Lowering:
     def init(key: jax.Array) -> Arrays:
         def body(params: Params) -> Arrays:
             local = fresh(drop_dims(params, apart), task, shards, parts)
-            return _add_copies(local, layout)
+            return add_copies(local, layout)
 
         params = (
             first_params(task.init, key, ensemble.size) if ensemble else task.init(key)
@@ -85,58 +87,26 @@ def lower(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Lowering:
         active = _active(parts, due)
 
         def body(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
-            local = _drop_copies(arrays, layout)
+            local = drop_copies(arrays, layout)
             local, loss = member_step(local, batch, task, shards, active)
             losses = loss.reshape((1,) * len(placing.losses))
-            return _add_copies(local, layout), losses
+            return add_copies(local, layout), losses
 
         def run(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
             given = (specs, placing.of_batch(batch))
             return mapped(body, given, (specs, placing.losses))(arrays, batch)  # type: ignore[no-any-return]
 
-        return run if partition is None else step_apart(active, partition)
-
-    def step_apart(
-        active: Active, partition: Partition
-    ) -> Callable[[Arrays, Batch], tuple[Arrays, Any]]:
-        copies = plan.copy_axes
-        is_elsewhere = any(part.rule.view is not None for part, _ in active)
-        leading = copies if is_elsewhere else layout.params
-
-        def look(arrays: Arrays) -> Params:
-            at = seen(_drop_copies(arrays, layout), shards, active)
-            return add_dims(at, len(copies))
-
-        def differentiate(params: Params, batch: Batch) -> tuple[Any, Params]:
-            params = drop_dims(params, len(leading))
-            loss, gradients = shards.gradient(params, None, batch)
-            losses = loss.reshape((1,) * len(placing.losses))
-            return losses, add_dims(gradients, len(copies))
-
-        def move(arrays: Arrays, gradients: Params) -> Arrays:
-            local = _drop_copies(arrays, layout)
-            given = drop_dims(gradients, len(copies))
-            return _add_copies(moved(local, given, task, shards, active), layout)
-
-        def run(arrays: Arrays, batch: Batch) -> tuple[Arrays, Any]:
-            at = arrays.params
-            if is_elsewhere:
-                at = mapped(look, (specs,), placing.copies)(arrays)
-            given = (PartitionSpec(*leading), placing.of_batch(batch))
-            made = (placing.losses, PartitionSpec(*copies))
-            differentiated = partition.apart(differentiate, mesh, given, made)
-            losses, gradients = differentiated(at, batch)
-            moving = mapped(move, (specs, placing.copies), specs)
-            return moving(arrays, gradients), losses
-
-        return run
+        if partition is None:
+            return run
+        apart = Apart(plan, task, shards, layout, placing, partition)
+        return apart.step(active, mesh, mapped)
 
     def begin(exchanges: frozenset[str]) -> Callable[[Arrays], Arrays]:
         beginning = [part for part in parts if part.exchange.name in exchanges]
 
         def body(arrays: Arrays) -> Arrays:
-            local = begun(_drop_copies(arrays, layout), shards, beginning)
-            return _add_copies(local, layout)
+            local = begun(drop_copies(arrays, layout), shards, beginning)
+            return add_copies(local, layout)
 
         return mapped(body, (specs,), specs)
 
@@ -154,28 +124,3 @@ def _active(parts: tuple[Part, ...], due: Due) -> list[tuple[Part, int]]:
         for part in parts
         if part.exchange.name in turns
     ]
-
-
-def _drop_copies(arrays: Arrays, layout: Layout) -> Arrays:
-    """Takes the leading dims off what a device sees inside `shard_map`."""
-    return _each(arrays, layout, drop_dims)
-
-
-def _add_copies(arrays: Arrays, layout: Layout) -> Arrays:
-    """Puts the leading dims on again."""
-    return _each(arrays, layout, add_dims)
-
-
-def _each(arrays: Arrays, layout: Layout, change: Callable[[Any, int], Any]) -> Arrays:
-    return Arrays(
-        params=change(arrays.params, len(layout.params)),
-        optimizer=change(arrays.optimizer, len(layout.optimizer)),
-        rules={
-            key: change(state, len(layout.rules[key]))
-            for key, state in arrays.rules.items()
-        },
-        mixers={
-            key: change(state, len(layout.mixers[key]))
-            for key, state in arrays.mixers.items()
-        },
-    )

@@ -87,7 +87,7 @@ def member_step(
 
 
 def seen(local: Arrays, shards: Shards, active: Active) -> Params | None:
-    """Returns where rules look at the parameters, as owned; None where at themselves."""
+    """Returns where rules look at the parameters, as owned; None where as they are."""
     x, tree = jax.tree.flatten(shards.own(local.params))
     at = _viewed(x, local, _of("gradients", active))
     return None if at is x else jax.tree.unflatten(tree, at)

@@ -26,8 +26,6 @@ def with_names(scheme: Scheme, task: Task) -> Task:
     found = tuple(of_parameters(scheme, params))
     if found:
         raise Refusal(found)
-    tree = jax.tree.structure(
-        task.dims, is_leaf=lambda node: isinstance(node, tuple)
-    )
+    tree = jax.tree.structure(task.dims, is_leaf=lambda node: isinstance(node, tuple))
     names = [names_of(scheme, each) for each in params]
     return task._replace(dims=jax.tree.unflatten(tree, names))

@@ -6,7 +6,7 @@ along their own dims by the strategies of parallelism. Along all other axes the 
 of an array are equal.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -112,6 +112,31 @@ def add_dims(tree: Tree, num: int) -> Tree:
 def drop_dims(tree: Tree, num: int) -> Tree:
     """Takes `num` leading dims of size 1 off each array."""
     return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[num:]), tree)
+
+
+def drop_copies(arrays: Arrays, layout: Layout) -> Arrays:
+    """Takes the leading dims off what a device sees inside `shard_map`."""
+    return _each(arrays, layout, drop_dims)
+
+
+def add_copies(arrays: Arrays, layout: Layout) -> Arrays:
+    """Puts the leading dims on again."""
+    return _each(arrays, layout, add_dims)
+
+
+def _each(arrays: Arrays, layout: Layout, change: Callable[[Any, int], Any]) -> Arrays:
+    return Arrays(
+        params=change(arrays.params, len(layout.params)),
+        optimizer=change(arrays.optimizer, len(layout.optimizer)),
+        rules={
+            key: change(state, len(layout.rules[key]))
+            for key, state in arrays.rules.items()
+        },
+        mixers={
+            key: change(state, len(layout.mixers[key]))
+            for key, state in arrays.mixers.items()
+        },
+    )
 
 
 class Placing(NamedTuple):

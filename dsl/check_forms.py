@@ -86,7 +86,9 @@ def only(
     for statement in block.statements:
         if isinstance(statement, kind):
             fitting.append(statement)
-        elif not (beside and isinstance(statement, beside)) and not (isinstance(statement, syntax.Include) and form.head == "axis"):
+        elif not (beside and isinstance(statement, beside)) and not (
+            isinstance(statement, syntax.Include) and form.head == "axis"
+        ):
             _misplaced(statement, form, ctx)
             ctx.holes.add(block_path(block))
     return fitting

@@ -36,7 +36,7 @@ class Partition(NamedTuple):
     def apart(
         self, body: Callable[..., Any], mesh: Mesh | AbstractMesh, given: Any, made: Any
     ) -> Callable[..., Any]:
-        """Returns a function whose body is manual over all axes but the partitioned one.
+        """Returns a function that is manual over all axes but the partitioned one.
 
         Args:
             body: (parameters, ...) -> (something, a tree like the parameters).

@@ -13,12 +13,13 @@ from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.legality.laid import laid
 from diamond.dsl.suggest import did_you_mean, listed
 from diamond.dsl.vocabulary.parallelism import Tensor
-from diamond.dsl.vocabulary.scheme import Axis, Scheme, Shard
+from diamond.dsl.vocabulary.scheme import Axis, Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.traits import CUT_NAMES, WHOLE_NAMES
 
 MOST_NAMED = 5
 Names = tuple[str, ...]
+Labels = tuple[tuple[Path, str], ...]
 
 
 class Named(NamedTuple):
@@ -39,6 +40,7 @@ def rule_for(scheme: Scheme, path: str) -> int | None:
     """Returns which rule names the dims of a parameter: the first that matches.
 
     Example:
+        >>> from diamond.dsl.vocabulary import Shard
         >>> rules = (Shard("head/*", ("embed", "vocab")), Shard("*", ("_", "mlp")))
         >>> [rule_for(Scheme("a", shards=rules), path) for path in ("head/w", "up/w")]
         [0, 1]
@@ -60,24 +62,35 @@ def names_of(scheme: Scheme, tensor: Named) -> Names:
 def known(scheme: Scheme) -> Iterator[Finding]:
     """The names in rules are known, and one of them is cut at most."""
     for place, rule in enumerate(scheme.shards):
+        path: Path = ("shards", str(place))
         for dim, name in enumerate(rule.dims):
             if name not in (*CUT_NAMES, *WHOLE_NAMES):
-                yield _unknown(name, ("shards", str(place), str(dim)))
-        yield from _cut_once(rule.dims, f'"{rule.pattern}"', ("shards", str(place)))
+                near = did_you_mean(name, (*CUT_NAMES, *WHOLE_NAMES))
+                what = f"`{name}`"
+                yield _unknown(what, (*path, str(dim)), near, _here(scheme))
+        yield from _cut_once(rule.dims, f'"{rule.pattern}"', path, _here(scheme))
 
 
-def _unknown(name: str, path: Path, of: str = "", **more: str) -> Finding:
-    return Finding(
-        "D106",
-        f"`{name}`{of} is no logical name of a dim",
-        path,
-        expected=f"{listed(CUT_NAMES)}, which a tensor axis cuts, or "
-        f"{listed(WHOLE_NAMES)}, which stay whole",
-        help=more.get("help") or did_you_mean(name, (*CUT_NAMES, *WHOLE_NAMES)),
+def _here(scheme: Scheme) -> Labels:
+    return tuple(
+        (("parallelism", axis.name), "`tensor` here")
+        for axis, _ in laid(scheme, Tensor)
     )
 
 
-def _cut_once(names: Names, what: str, path: Path) -> Iterator[Finding]:
+def _unknown(what: str, path: Path, fix: str | None, labels: Labels) -> Finding:
+    return Finding(
+        "D106",
+        f"{what} is no logical name of a dim",
+        path,
+        expected=f"{listed(CUT_NAMES)}, which a tensor axis cuts, or "
+        f"{listed(WHOLE_NAMES)}, which stay whole",
+        help=fix,
+        labels=labels,
+    )
+
+
+def _cut_once(names: Names, what: str, path: Path, labels: Labels) -> Iterator[Finding]:
     cut = [name for name in names if name in CUT_NAMES]
     if len(cut) > 1:
         yield Finding(
@@ -85,7 +98,8 @@ def _cut_once(names: Names, what: str, path: Path) -> Iterator[Finding]:
             f"{what} would be cut along two of its dims, `{cut[0]}` and `{cut[1]}`",
             path,
             expected="one dim that a tensor axis cuts",
-            help=f"write `_` for one of them: a rule `shard` for {what} says which",
+            help="name one of them `_`, in a rule `shard` for it",
+            labels=labels,
         )
 
 
@@ -93,7 +107,7 @@ def used(scheme: Scheme) -> Iterator[Finding]:
     """Rules are for a tensor axis, and a model that does not name its own dims."""
     if not scheme.shards:
         return
-    path, labels = ("shards", "0"), ()
+    labels: Labels = ()
     if not any(True for _ in laid(scheme, Tensor)):
         message = "`shard` has no effect: no axis cuts layers"
         expected = "`tensor` over an axis"
@@ -101,8 +115,10 @@ def used(scheme: Scheme) -> Iterator[Finding]:
         word = word_of(scheme.model)
         message = f"`shard` has no effect on `{word}`, which names its dims itself"
         expected = "a scheme without `model`, for a model of your own"
+        labels = ((("model",), "the model"),)
     else:
         return
+    path = ("shards", "0")
     yield Finding(
         "D066", message, path, expected=expected, labels=labels, severity="warning"
     )
@@ -112,7 +128,7 @@ def of_parameters(scheme: Scheme, tensors: Sequence[Named]) -> Iterator[Finding]
     """Yields what is wrong with the names of the parameters of a model.
 
     Example:
-        >>> from diamond.dsl.vocabulary import Parallel
+        >>> from diamond.dsl.vocabulary import Parallel, Shard
         >>> scheme = Scheme(
         ...     "a",
         ...     mesh=(Axis("chip", 4),),
@@ -152,7 +168,7 @@ def _matching(
             ("shards", str(place)),
             expected="a pattern of parameters' paths, such as `*/kernel`",
             help=f"paths are {listed(named, last='and')}{more}",
-            labels=_laid_here(axis),
+            labels=_here(scheme),
         )
 
 
@@ -163,10 +179,10 @@ def _nothing(tensors: Sequence[Named], axis: Axis) -> Finding:
         f"`tensor over {axis.name}` cuts nothing: no parameter of the model has names "
         "for its dims",
         ("parallelism", axis.name),
-        expected=f"rules such as `shard \"{path}\" (embed, mlp)`",
+        expected=f'rules such as `shard "{path}" (embed, mlp)`',
         help="add rules, or names where the module makes its parameters with "
         "`nnx.with_partitioning`",
-        labels=((("mesh", axis.name), f"{axis.size} devices"),),
+        labels=_devices(axis),
     )
 
 
@@ -177,7 +193,7 @@ def _fits(scheme: Scheme, tensor: Named, axis: Axis) -> Iterator[Finding]:
     if place is not None:
         path = ("shards", str(place))
     else:
-        yield from _own(tensor, path)
+        yield from _own(tensor, path, axis)
     if names and len(names) != len(tensor.shape):
         yield _dims(tensor, names, path, axis)
         return
@@ -186,13 +202,13 @@ def _fits(scheme: Scheme, tensor: Named, axis: Axis) -> Iterator[Finding]:
             yield _uneven(tensor, name, size, path, axis)
 
 
-def _own(tensor: Named, path: Path) -> Iterator[Finding]:
+def _own(tensor: Named, path: Path, axis: Axis) -> Iterator[Finding]:
     """What a module calls its dims is judged as rules are."""
     for name in dict.fromkeys(tensor.names):
         if name not in (*CUT_NAMES, *WHOLE_NAMES):
             fix = f'a rule such as `shard "{tensor.path}" (...)` goes before the module'
-            yield _unknown(name, path, f" of `{tensor.path}`", help=fix)
-    yield from _cut_once(tensor.names, f"`{tensor.path}`", path)
+            yield _unknown(f"`{name}` of `{tensor.path}`", path, fix, _devices(axis))
+    yield from _cut_once(tensor.names, f"`{tensor.path}`", path, _devices(axis))
 
 
 def _dims(tensor: Named, names: Names, path: Path, axis: Axis) -> Finding:
@@ -205,7 +221,7 @@ def _dims(tensor: Named, names: Names, path: Path, axis: Axis) -> Finding:
         expected=f"{num} {'name' if num == 1 else 'names'}",
         help="name each dim, `_` where it stays whole; a rule before this one may "
         "take some parameters out",
-        labels=_laid_here(axis),
+        labels=((("parallelism", axis.name), "`tensor` here"),),
     )
 
 
@@ -213,10 +229,7 @@ def _plural(num: int) -> str:
     return "dim" if num == 1 else "dims"
 
 
-def _uneven(
-    tensor: Named, name: str, size: int, path: Path, axis: Axis
-) -> Finding:
-    labels = _laid_here(axis) if path[0] == "shards" else ()
+def _uneven(tensor: Named, name: str, size: int, path: Path, axis: Axis) -> Finding:
     return Finding(
         "D109",
         f"`tensor over {axis.name}` cuts `{name}` of `{tensor.path}`, {tensor.shape}, "
@@ -226,9 +239,9 @@ def _uneven(
         f"{near_multiples(size, axis.size)}",
         help="change the model, or the size of the axis, or let a rule `shard` write "
         "`_` for this dim",
-        labels=(*labels, (("mesh", axis.name), f"{axis.size} devices")),
+        labels=_devices(axis),
     )
 
 
-def _laid_here(axis: Axis) -> tuple[tuple[Path, str], ...]:
-    return ((("parallelism", axis.name), "`tensor` here"),)
+def _devices(axis: Axis) -> Labels:
+    return ((("mesh", axis.name), f"{axis.size} devices"),)
