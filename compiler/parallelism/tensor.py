@@ -11,6 +11,10 @@ the sum of the exponentials and the picked logit cross: no device ever has all l
 What has no such dim (norms, and a vocabulary that does not divide) is whole on every
 device, and so is its gradient.
 
+A model of the caller's own is cut where rules `shard`, or its module, name dims, and by
+XLA's partitioner, which chooses what crosses: the certificate counts that, and does not
+hold it against the plan.
+
 Bill: `[examples, tokens, width]` is summed twice a block forward and twice back, and
 once each way around the blocks where the vocabulary is cut; the cross entropy sums or
 compares `[examples, tokens]` three times.
