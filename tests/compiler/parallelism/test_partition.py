@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import diamond
 from diamond.compiler.certify import Certificate, CertificateError, certify
@@ -154,10 +155,19 @@ def test_only_cuts_are_kept_and_only_cuts_cross() -> None:
 
 
 def test_what_crosses_is_what_tensor_parallelism_is_known_to_send() -> None:
-    """The sum of the parts that the second layer gives, once forth."""
-    program = compiled(OWN["mlp by rules"], 4, ("site", 2, SYNCHRONOUS))
+    """Of two pairs of layers: a sum of each one's output, and of one's gradient."""
+
+    class Two(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.one, self.two = Mlp(rngs), Mlp(rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.two(self.one(x))
+
+    own = OWN["mlp by rules"]._replace(model=Two)
+    program = compiled(own, 4, ("site", 2, SYNCHRONOUS))
     [row] = program.certify().chosen
-    assert (row.kind, row.dtype, row.elements) == ("all-reduce", "f64", 4 * 8)
+    assert (row.kind, row.dtype, row.elements) == ("all-reduce", "f64", 3 * 4 * 8)
 
 
 class Altered:
@@ -204,8 +214,6 @@ def test_the_plan_says_who_chooses() -> None:
 
 
 def test_a_model_that_was_made_before_keeps_its_names() -> None:
-    from flax import nnx
-
     with nnx.use_eager_sharding(False):
         model = Mlp(nnx.Rngs(0), named=True)
     own = OWN["mlp by metadata"]._replace(model=model)
