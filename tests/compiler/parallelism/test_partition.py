@@ -10,9 +10,12 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.sharding import PartitionSpec
 
 import diamond
 from diamond.compiler.certify import Certificate, CertificateError, certify
+from diamond.compiler.compat import make_mesh
+from diamond.compiler.parallelism.partition import Partition
 from diamond.compiler.plan_text import print_plan, read_plan
 from diamond.compiler.program import Program
 from diamond.compiler.variants import variants_of
@@ -217,12 +220,24 @@ def test_a_model_that_was_made_before_keeps_its_names() -> None:
     with nnx.use_eager_sharding(False):
         model = Mlp(nnx.Rngs(0), named=True)
     own = OWN["mlp by metadata"]._replace(model=model)
-    assert [bool(t.cuts) for t in compiled(own, 2).plan.tensors] == [
-        False,
-        True,
-        True,
-        True,
-    ]
+    tensors = {each.path: each for each in compiled(own, 2).plan.tensors}
+    assert tensors["up/kernel"].dims == ("none", "mlp")
+    assert tensors["up/kernel"].cuts == ((), ("chip",))
+    assert tensors["down/bias"].cuts == ()
+
+
+def test_cuts_go_in_and_come_out_whatever_lies_around_them() -> None:
+    mesh = make_mesh((2, 4), ("site", "chip"), jax.devices()[:8])
+    cut = PartitionSpec(None, "chip")
+    partition = Partition("chip", (cut,), "chip.tensor")
+    sites = PartitionSpec("site")
+
+    def body(params: Any, batch: jax.Array) -> tuple[jax.Array, Any]:
+        return batch, jax.tree.map(lambda leaf: leaf[None] * 2, params)
+
+    run = partition.apart(body, mesh, (PartitionSpec(), sites), (sites, sites))
+    _, made = jax.jit(run)({"w": np.ones((8, 8))}, np.ones((2, 1)))
+    assert {shard.data.shape for shard in made["w"].addressable_shards} == {(1, 8, 2)}
 
 
 def test_a_loss_of_ones_own_for_a_model_of_the_language() -> None:
