@@ -62,7 +62,8 @@ def build(
     if overlap and not can_overlap(plan):
         raise ValueError(
             f"nothing of `{plan.name}` can overlap: `pipelined` and `local` with a "
-            "delay use a mean later than it is formed, by an all-reduce"
+            "delay use a mean later than it is formed, by an all-reduce, where XLA's "
+            "partitioner has no axis"
         )
     found = list(jax.devices() if devices is None else devices)
     needed = plan.devices * (2 if overlap else 1)
@@ -87,7 +88,8 @@ def build(
 
 def can_overlap(plan: Plan) -> bool:
     """Whether an exchange of a plan can be formed beside the next steps."""
-    return bool(parts_aside(parts_of(plan)))
+    whole = not any(flow.by_partitioner for flow in plan.flows)
+    return whole and bool(parts_aside(parts_of(plan)))
 
 
 def _mesh(plan: Plan, devices: list[jax.Device]) -> Mesh:

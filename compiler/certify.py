@@ -55,24 +55,28 @@ class Certificate(NamedTuple):
             beyond arguments and results; None where the backend does not say.
         left_out: Exchanges, or turns of them, that no program has, since the run's
             steps do not reach them; each with the reason.
+        chosen: What XLA's partitioner sends within an axis that it has: counted in the
+            compiled programs, the most of any, and held against nothing.
     """
 
     programs: int
     rows: tuple[Certified, ...]
     temporary_bytes: int | None
     left_out: tuple[str, ...] = ()
+    chosen: tuple[Certified, ...] = ()
 
     def __str__(self) -> str:
-        lines = [
-            f"  {r.exchange}: {r.kind} over {r.axis} of {r.dtype}[{r.elements}], "
-            f"{r.bytes:,} bytes"
-            for r in self.rows
-        ]
+        lines = [f"  {_sent(row)}" for row in self.rows]
         plural = "program" if self.programs == 1 else "programs"
         head = f"certified: {self.programs} compiled {plural} and the plan agree"
         if not self.rows:
             lines = ["  nothing crosses the mesh"]
+            if self.chosen:
+                lines = ["  nothing crosses the mesh but what the partitioner sends"]
         lines += [f"  left out: {each}" for each in self.left_out]
+        if self.chosen:
+            lines += ["counted, not certified: the partitioner's choice"]
+            lines += [f"  {_sent(row)}" for row in self.chosen]
         if self.temporary_bytes is not None:
             lines.append(f"  temporary memory: {self.temporary_bytes:,} bytes a device")
         return "\n".join([head, *lines])
@@ -91,12 +95,13 @@ def certify(plan: Plan, programs: Mapping[Due, Sequence[Any]]) -> Certificate:
     """
     axes = {axis.name: axis.size for axis in plan.axes}
     rows: dict[tuple[Key, str], int] = {}
+    chosen: Counter[Key] = Counter()
     for due, pieces in programs.items():
         turns = dict(due)
         wanted = _planned(plan, turns)
-        found = tuple(
-            each for piece in pieces for each in collectives_of(piece.as_text(), axes)
-        )
+        every = [c for piece in pieces for c in collectives_of(piece.as_text(), axes)]
+        found = tuple(each for each in every if not _is_chosen(plan, each))
+        chosen |= _counted(tuple(each for each in every if _is_chosen(plan, each)))
         _compare(wanted, _counted(found), found)
         _compare_hops(_hops_planned(plan, turns), _hops_found(found))
         notes = {
@@ -104,16 +109,37 @@ def certify(plan: Plan, programs: Mapping[Due, Sequence[Any]]) -> Certificate:
         }
         rows.update({(key, notes.get(key[0], "")): n for key, n in wanted.items()})
     certified = tuple(
-        Certified(key[0] + note, *key[1:], elements, elements * ITEM_BYTES[key[3]])
+        _certified(key[0] + note, key, elements)
         for (key, note), elements in rows.items()
     )
+    counted = tuple(_certified(key[0], key, num) for key, num in chosen.items())
     unreached = tuple(
         text for each in plan.exchanges for text in _left(plan, each, programs)
     )
     compiled = list(
         {id(piece): piece for s in programs.values() for piece in s}.values()
     )
-    return Certificate(len(compiled), certified, _temporary(compiled), unreached)
+    temporary = _temporary(compiled)
+    return Certificate(len(compiled), certified, temporary, unreached, counted)
+
+
+def _certified(name: str, key: Key, elements: int) -> Certified:
+    return Certified(name, *key[1:], elements, elements * ITEM_BYTES[key[3]])
+
+
+def _sent(row: Certified) -> str:
+    what = f"{row.kind} over {row.axis} of {row.dtype}[{row.elements}]"
+    return f"{row.exchange}: {what}, {row.bytes:,} bytes"
+
+
+def _is_chosen(plan: Plan, collective: Collective) -> bool:
+    """Whether a collective is the partitioner's, and crosses nothing but its axis."""
+    return any(
+        flow.by_partitioner
+        and collective.axes == (flow.axis,)
+        and collective.exchange == flow.name
+        for flow in plan.flows
+    )
 
 
 def _left(plan: Plan, exchange: Exchange, programs: Iterable[Due]) -> Iterator[str]:

@@ -74,6 +74,11 @@ def _flows(plan: Plan) -> list[str]:
     for flow in plan.flows:
         cut = sum(flow.axis in tensor.axes for tensor in plan.tensors)
         lines.append(f"{flow.name}{flow.at}: cuts {cut} of {len(plan.tensors)} tensors")
+        if flow.by_partitioner:
+            lines.append(
+                "  what crosses is the choice of XLA's partitioner, and counted"
+            )
+            lines.append("  in the compiled program")
         kinds = dict.fromkeys((each.kind, each.dtype) for each in flow.messages)
         for kind, dtype in kinds:
             sent = [m for m in flow.messages if (m.kind, m.dtype) == (kind, dtype)]
@@ -181,8 +186,12 @@ def _wire(plan: Plan) -> list[list[str]]:
     busy = plan.wire_seconds()
     dense_name = f"of a dense {kept} all-reduce"
     rows = [["axis", "a step, on average", dense_name, "time on its link" * bool(busy)]]
+    unknown = {flow.axis for flow in plan.flows if flow.by_partitioner}
     for name, sent in plan.wire_bytes().items():
         axis = plan.axis(name)
+        if name in unknown:
+            rows.append([name, "the partitioner's choice", "", ""])
+            continue
         values = sum(tensor.elements for tensor in plan.local_tensors)
         dense = 2 * (axis.size - 1) / axis.size * values * item
         if axis.strategy is not None:

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec
 
 from diamond.compiler.compat import abstract_mesh
 from diamond.compiler.exchange.wire import dtype_name
+from diamond.compiler.parallelism.partition import partition_of
 from diamond.compiler.plan import Flow, Kind, MeshAxis, Message, TensorSpec
 from diamond.compiler.scopes import name_in, turns_in
 from diamond.compiler.shards import shards_of
@@ -69,6 +70,9 @@ def flows_of(
     """
     if all(axis.holds_copies or axis.size == 1 for axis in axes):
         return ()
+    partition = partition_of(axes, tensors, task)
+    if partition is not None:
+        return (Flow(partition.name, partition.axis, (), by_partitioner=True),)
     settings = (train.accumulate, train.remat, train.precision)
     shards = shards_of(axes, tensors, task, *settings)
 

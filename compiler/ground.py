@@ -2,7 +2,8 @@
 
 Everything is one `shard_map`, manual over every mesh axis: inside it a device sees its
 own copy and its own share of the batch, and each exchange is the collectives that the
-plan lists and nothing else.
+plan lists and nothing else (but for the loss of a caller's own model over a tensor
+axis, `apart.py`).
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import jax
 from jax.sharding import AbstractMesh, Mesh
 
 from diamond.compiler.agreements import Part, parts_of
+from diamond.compiler.parallelism.partition import Partition, partition_of
 from diamond.compiler.plan import Plan
 from diamond.compiler.shards import Shards, shards_of
 from diamond.compiler.state import (
@@ -38,8 +40,10 @@ class Ground(NamedTuple):
         mesh: The devices.
         parts: What carries the exchanges out.
         layout: The leading dims of the state.
-        shards: How the devices that hold one copy compute with it.
+        shards: How the devices that hold one copy compute with it, whatever XLA's
+            partitioner does inside.
         placing: Where the arrays lie.
+        partition: What the partitioner cuts, if it does.
     """
 
     plan: Plan
@@ -49,6 +53,7 @@ class Ground(NamedTuple):
     layout: Layout
     shards: Shards
     placing: Placing
+    partition: Partition | None
 
     def mapped(
         self, body: Callable[..., Any], given: Any, made: Any
@@ -96,7 +101,9 @@ def ground_of(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Ground:
     parts = parts_of(plan)
     layout = layout_of(plan, parts)
     settings = (plan.accumulate, plan.remat, plan.precision)
-    shards = shards_of(plan.axes, plan.tensors, task, *settings)
+    partition = partition_of(plan.axes, plan.tensors, task)
+    written = [a for a in plan.axes if partition is None or a.name != partition.axis]
+    shards = shards_of(written, plan.tensors, task, *settings)
     shapes = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
     placing = placing_of(plan, layout, task, shapes)
-    return Ground(plan, task, mesh, parts, layout, shards, placing)
+    return Ground(plan, task, mesh, parts, layout, shards, placing, partition)

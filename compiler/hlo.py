@@ -6,6 +6,7 @@ in a branch of which its name does not say who takes it, comes out with a mark t
 makes the certificate fail.
 """
 
+import itertools
 import re
 from fractions import Fraction
 from typing import NamedTuple
@@ -24,7 +25,10 @@ _ARRAY = re.compile(r"\b([a-z]+[0-9]+[a-z0-9]*|pred)\[([0-9,]*)\]")
 _LISTED = re.compile(r"replica_groups=\{(\{[0-9,]*\}(?:,\{[0-9,]*\})*)?\}")
 _IOTA = re.compile(r"replica_groups=\[([0-9,]+)\]<=\[([0-9,]+)\](?:T\(([0-9,]+)\))?")
 _PAIRS = re.compile(r"source_target_pairs=\{((?:\{[0-9,]*\},?)*)\}")
-_NAMED = re.compile(r"replica_groups=mesh\[[^\]]*\]\s*\{([^}]*)\}")
+_NAMED = re.compile(r"replica_groups=mesh\[([^\]]*)\]\s*\{([^}]*)\}")
+_AXES = re.compile(r"\s*'[^']+'(\s*,\s*'[^']+')*\s*")
+_SIZES = re.compile(r"\s*'[^']+'=[0-9]+(\s*,\s*'[^']+'=[0-9]+)*\s*")
+_SIZE = re.compile(r"'([^']+)'=([0-9]+)")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
 _CALLED = re.compile(r"(\w+)=\{?(%[\w.\-]+(?:, ?%[\w.\-]+)*)\}?")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"([0-9]+)"')
@@ -194,7 +198,9 @@ def _axes_crossed(line: str, axes: dict[str, int]) -> tuple[str, ...]:
     """Returns the mesh axes whose members talk in a collective."""
     named = _NAMED.search(line)
     if named:
-        return _named_axes(named[1], axes)
+        sizes_named = {name: int(size) for name, size in _SIZE.findall(named[1])}
+        if sizes_named.items() <= axes.items():
+            return _named_axes(named[2], axes)
     groups = _groups(line, int(np.prod(list(axes.values()), dtype=int)))
     sizes = tuple(axes.values())
     crossed: set[int] = set()
@@ -247,7 +253,7 @@ def _pairs(line: str) -> list[tuple[int, ...]]:
 def _named_axes(text: str, axes: dict[str, int]) -> tuple[str, ...]:
     words = re.findall(r"'([^']+)'", text)
     names = tuple(name for name in axes if name in words and axes[name] > 1)
-    is_whole = re.fullmatch(r"\s*'[^']+'(\s*,\s*'[^']+')*\s*", text) is not None
+    is_whole = _AXES.fullmatch(text) is not None
     return names if is_whole or not names else (f"part of {' x '.join(names)}",)
 
 
@@ -261,7 +267,9 @@ def _whole(sizes: tuple[int, ...], crossed: set[int]) -> Groups:
 
 
 def _groups(line: str, devices: int) -> Groups:
-    iota = _IOTA.search(line)
+    named, iota = _NAMED.search(line), _IOTA.search(line)
+    if named:
+        return _groups_by_place(named[1], named[2], devices)
     if iota:
         shape, source = _ints(iota[1]), _ints(iota[2])
         ids = np.arange(int(np.prod(source))).reshape(source)
@@ -272,6 +280,22 @@ def _groups(line: str, devices: int) -> Groups:
     if not rows:
         return frozenset([frozenset(range(devices))])
     return frozenset(frozenset(row) for row in rows)
+
+
+def _groups_by_place(mesh: str, crossed: str, devices: int) -> Groups:
+    """Reads groups over axes of a mesh that the compiler has named by itself.
+
+    Where they are not understood, each device is taken to talk to each other one, in
+    a group of two.
+    """
+    sizes = {name: int(size) for name, size in _SIZE.findall(mesh)}
+    names = re.findall(r"'([^']+)'", crossed)
+    is_plain = _AXES.fullmatch(crossed) and _SIZES.fullmatch(mesh)
+    is_whole = np.prod(list(sizes.values()), dtype=int) == devices
+    if not is_plain or not is_whole or not set(names) <= set(sizes):
+        return frozenset(map(frozenset, itertools.combinations(range(devices), 2)))
+    dims = {dim for dim, name in enumerate(sizes) if name in names}
+    return _whole(tuple(sizes.values()), dims)
 
 
 def _rows(text: str) -> list[tuple[int, ...]]:

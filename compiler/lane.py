@@ -95,8 +95,8 @@ class Lane(NamedTuple):
 
         def body(arrays: Arrays, batch: Batch) -> tuple[Ahead, Any]:
             local, shards = ground.drop_copies(arrays), ground.shards
-            inner = of(active, "gradients")
-            values, loss = differentiated(local, batch, shards, inner)
+            loss, gradients = differentiated(local, batch, shards, active)
+            values = Values(jax.tree.leaves(gradients), local.rules, local.mixers)
             values = exchanged(values, local, shards, before)
             done = ground.add_copies(local._replace(**_done(values, before)))
             losses = loss.reshape((1,) * len(ground.placing.losses))

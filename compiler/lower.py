@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from diamond.compiler.apart import Apart
 from diamond.compiler.ground import Ground
 from diamond.compiler.member import begun, fresh, member_step
 from diamond.compiler.parallelism.ensemble import ensemble_axis, first_params
@@ -68,7 +69,9 @@ def lower(ground: Ground) -> Lowering:
             made = (specs, placing.losses)
             return ground.mapped(body, given, made)(arrays, batch)  # type: ignore[no-any-return]
 
-        return run
+        if ground.partition is None:
+            return run
+        return Apart(ground, ground.partition).step(active)
 
     def begin(exchanges: frozenset[str]) -> Callable[[Arrays], Arrays]:
         beginning = [part for part in parts if part.exchange.name in exchanges]

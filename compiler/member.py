@@ -87,10 +87,8 @@ def member_step(
     Returns:
         The next state, and the loss before the update.
     """
-    inner = of(active, "gradients")
-    values, loss = differentiated(local, batch, shards, inner)
-    values = exchanged(values, local, shards, inner)
-    return finished(values, local, task, shards, active), loss
+    loss, gradients = differentiated(local, batch, shards, active)
+    return moved(local, gradients, task, shards, active), loss
 
 
 def of(active: Active, subject: Subject) -> Active:
@@ -98,15 +96,27 @@ def of(active: Active, subject: Subject) -> Active:
     return [pair for pair in active if pair[0].exchange.subject == subject]
 
 
-def differentiated(
-    local: Arrays, batch: Batch, shards: Shards, inner: Active
-) -> tuple[Values, jax.Array]:
-    """Takes the gradient, where the rules of the exchanges of gradients look."""
+def seen(local: Arrays, shards: Shards, active: Active) -> Params | None:
+    """Returns where rules look at the parameters, as owned; None where as they are."""
     x, tree = jax.tree.flatten(shards.own(local.params))
-    at = _viewed(x, local, inner)
-    elsewhere = None if at is x else jax.tree.unflatten(tree, at)
-    loss, gradients = shards.gradient(local.params, elsewhere, batch)
-    return Values(jax.tree.leaves(gradients), local.rules, local.mixers), loss
+    at = _viewed(x, local, of(active, "gradients"))
+    return None if at is x else jax.tree.unflatten(tree, at)
+
+
+def differentiated(
+    local: Arrays, batch: Batch, shards: Shards, active: Active
+) -> tuple[jax.Array, Params]:
+    """Returns the loss and its gradient, where rules look at the parameters."""
+    return shards.gradient(local.params, seen(local, shards, active), batch)
+
+
+def moved(
+    local: Arrays, gradients: Params, task: Task, shards: Shards, active: Active
+) -> Arrays:
+    """Returns a device's next state, given its gradients as it owns them."""
+    values = Values(jax.tree.leaves(gradients), local.rules, local.mixers)
+    values = exchanged(values, local, shards, of(active, "gradients"))
+    return finished(values, local, task, shards, active)
 
 
 def exchanged(values: Values, local: Arrays, shards: Shards, inner: Active) -> Values:

@@ -31,6 +31,8 @@ ITEM_BYTES = {"f64": 8, "f32": 4, "s32": 4, "u32": 4, "u16": 2, "s16": 2} | {
     "u8": 1,
     "s8": 1,
 }
+# What besides a model of the caller's own may have.
+ITEM_BYTES |= {"s64": 8, "u64": 8, "f16": 2, "bf16": 2, "pred": 1}
 LANDING = -1
 
 Pairs = tuple[tuple[int, int], ...]
@@ -294,12 +296,15 @@ class Flow:
         axis: The mesh axis.
         messages: The collectives of one step, on one device.
         stages: The stages of a pipeline whose devices send them; empty where all do.
+        by_partitioner: Whether XLA's partitioner chooses what is sent, so that nobody
+            knows before it is compiled; then no messages are listed.
     """
 
     name: str
     axis: str
     messages: tuple[Message, ...]
     stages: tuple[int, ...] = ()
+    by_partitioner: bool = False
 
     @property
     def at(self) -> str:
@@ -385,6 +390,11 @@ class Plan:
     def shard_axes(self) -> tuple[str, ...]:
         """Names of the axes that one copy is cut up over, outermost first."""
         return tuple(axis.name for axis in self.axes if not axis.holds_copies)
+
+    @property
+    def copy_axes(self) -> tuple[str, ...]:
+        """Names of the axes whose places have a copy each, outermost first."""
+        return tuple(axis.name for axis in self.axes if axis.holds_copies)
 
     @property
     def local_tensors(self) -> tuple[TensorSpec, ...]:

@@ -121,6 +121,7 @@ class Placing(NamedTuple):
         arrays: Of the parts of a state; a spec stands for all arrays under it.
         copy: Of the parameters of one copy, as a tree like them; an ensemble has a
             leading dim of those of each member.
+        copies: Of something like the parameters that each copy has its own of.
         batch: Of the arrays of a batch.
         inputs: Of the array among them that models take, whose columns may be cut.
         losses: Of the losses, one a share of the batch and of its tokens.
@@ -130,6 +131,7 @@ class Placing(NamedTuple):
 
     arrays: Arrays
     copy: Params
+    copies: Params
     batch: PartitionSpec
     inputs: PartitionSpec
     losses: PartitionSpec
@@ -166,6 +168,7 @@ def placing_of(plan: Plan, layout: Layout, task: Task, params: Params) -> Placin
     return Placing(
         arrays,
         jax.tree.unflatten(tree, [_spec(apart, each) for each in kept]),
+        jax.tree.unflatten(tree, [_spec(plan.copy_axes, each) for each in kept]),
         batch,
         PartitionSpec(splitting or None, columns.name) if columns else batch,
         PartitionSpec(*_in_order(plan, {*splitting, *tokens})),

@@ -21,8 +21,11 @@ def with_temporaries(
     """Adds an estimate of activations and temporaries to what a plan bills.
 
     The step at which most exchanges meet is traced, without any device. What is in use
-    at once has the gradients in it, which the plan bills already.
+    at once has the gradients in it, which the plan bills already. Where XLA's
+    partitioner cuts layers, what a device has of them is known to nobody before.
     """
+    if any(flow.by_partitioner for flow in plan.flows):
+        return plan
     peak = _peak(plan, task, batch_shapes)
     billed = sum(each.bytes for each in plan.memory if each.what == "gradients")
     more = Holding(TEMPORARIES, max(0, peak - billed))

@@ -50,6 +50,7 @@ from diamond.dsl.vocabulary import Replicas as Replicas
 from diamond.dsl.vocabulary import Scheduled as Scheduled
 from diamond.dsl.vocabulary import Scheme as Scheme
 from diamond.dsl.vocabulary import Sequence as Sequence
+from diamond.dsl.vocabulary import Shard as Shard
 from diamond.dsl.vocabulary import Sign as Sign
 from diamond.dsl.vocabulary import SlowMo as SlowMo
 from diamond.dsl.vocabulary import StaleSynchronous as StaleSynchronous

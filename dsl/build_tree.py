@@ -24,6 +24,7 @@ from diamond.dsl.syntax import (
     Number,
     ScheduleNode,
     Setting,
+    ShardRule,
     StrategySetting,
     String,
     Value,
@@ -99,6 +100,12 @@ class TreeBuilder(Transformer[Token, File]):
         head = children[0]
         strategy = _name(head) if isinstance(head, Token) else head
         return StrategySetting(strategy, _name(children[2]), _cover(children))
+
+    def shard(self, children: list[Child]) -> ShardRule:
+        """`shard "pattern" (NAME, ...)`."""
+        tokens = [child for child in children[3:] if isinstance(child, Token)]
+        dims = tuple(_name(token) for token in tokens if token.type == "NAME")
+        return ShardRule(children[1], dims, _cover(children))
 
     def schedule(self, children: list[Child]) -> ScheduleNode:
         """`X for N steps, then Y`."""

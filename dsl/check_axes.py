@@ -9,7 +9,7 @@ from diamond.dsl.check_names import given_twice, plain
 from diamond.dsl.check_terms import read_term, read_value
 from diamond.dsl.diagnostics import Label
 from diamond.dsl.vocabulary.fields import fields_of
-from diamond.dsl.vocabulary.scheme import Axis, Link, Parallel
+from diamond.dsl.vocabulary.scheme import Axis, Link, Parallel, Shard
 
 
 def read_axes(items: Sequence[syntax.Setting], ctx: Context) -> list[Axis]:
@@ -88,6 +88,19 @@ def read_strategies(
         else:
             laid.append(Parallel(value, plain(axis)))
     return laid
+
+
+def read_rules(items: Sequence[syntax.ShardRule], ctx: Context) -> list[Shard]:
+    """Reads the rules of `parallelism` that name the dims of parameters."""
+    for place, item in enumerate(items):
+        path = ("shards", str(place))
+        ctx.places[path] = item.pattern.span
+        for dim, name in enumerate(item.dims):
+            ctx.places[(*path, str(dim))] = name.span
+    return [
+        Shard(item.pattern.value, tuple(plain(name.text) for name in item.dims))
+        for item in items
+    ]
 
 
 def _two_strategies(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diamond.dsl import syntax
-from diamond.dsl.check_axes import read_axes, read_links, read_strategies
+from diamond.dsl.check_axes import read_axes, read_links, read_rules, read_strategies
 from diamond.dsl.check_context import HOLE, Context, Hole, Path
 from diamond.dsl.check_forms import block_path, form_of, head_fits, only
 from diamond.dsl.check_names import (
@@ -19,7 +19,15 @@ from diamond.dsl.check_terms import build, read_arguments
 from diamond.dsl.include import fields_with
 from diamond.dsl.vocabulary.blocks import BlockForm
 from diamond.dsl.vocabulary.fields import fields_of
-from diamond.dsl.vocabulary.scheme import Axis, Distill, Link, Parallel, Replicas, Train
+from diamond.dsl.vocabulary.scheme import (
+    Axis,
+    Distill,
+    Link,
+    Parallel,
+    Replicas,
+    Shard,
+    Train,
+)
 from diamond.dsl.vocabulary.tables import row_of
 
 
@@ -35,6 +43,7 @@ class Parts:
     parallelism: list[Parallel] = field(default_factory=list)
     replicas: list[Replicas] = field(default_factory=list)
     distill: Distill | None = None
+    shards: list[Shard] = field(default_factory=list)
     blocks: dict[Path, syntax.Block] = field(default_factory=dict)
 
 
@@ -70,8 +79,10 @@ def _read_body(
             links = only(syntax.LinkSetting, block, form, ctx)
             parts.hardware += read_links(links, ctx)
         case "strategies":
-            laid = only(syntax.StrategySetting, block, form, ctx)
+            laid = only(syntax.StrategySetting, block, form, ctx, syntax.ShardRule)
             parts.parallelism += read_strategies(laid, ctx)
+            rules = [s for s in block.statements if isinstance(s, syntax.ShardRule)]
+            parts.shards += read_rules(rules, ctx)
         case "settings":
             items = only(syntax.Setting, block, form, ctx)
             _read_settings(block, form, items, parts, ctx)

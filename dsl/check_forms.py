@@ -15,7 +15,10 @@ BODIES: dict[str, tuple[type, str]] = {
     "settings": (syntax.Setting, "settings, `name = value`"),
     "axes": (syntax.Setting, "axes with their sizes, `site = 2`"),
     "links": (syntax.LinkSetting, "links, `link site = 1 Gbit/s, 30 ms`"),
-    "strategies": (syntax.StrategySetting, "strategies, `tensor over chip`"),
+    "strategies": (
+        syntax.StrategySetting,
+        'strategies, `tensor over chip`, and rules, `shard "*/kernel" (embed, mlp)`',
+    ),
 }
 
 
@@ -64,14 +67,28 @@ def block_path(block: syntax.Block) -> Path:
 
 
 def only(
-    kind: type[Node], block: syntax.Block, form: BlockForm, ctx: Context
+    kind: type[Node],
+    block: syntax.Block,
+    form: BlockForm,
+    ctx: Context,
+    beside: type | None = None,
 ) -> list[Node]:
-    """Returns the statements of a kind; reports those that do not belong in a block."""
+    """Returns the statements of a kind; reports those that do not belong in a block.
+
+    Args:
+        kind: The kind.
+        block: The block.
+        form: Its form.
+        ctx: Where to report.
+        beside: A kind that may stand beside them, if there is one.
+    """
     fitting = []
     for statement in block.statements:
         if isinstance(statement, kind):
             fitting.append(statement)
-        elif not (isinstance(statement, syntax.Include) and form.head == "axis"):
+        elif not (beside and isinstance(statement, beside)) and not (
+            isinstance(statement, syntax.Include) and form.head == "axis"
+        ):
             _misplaced(statement, form, ctx)
             ctx.holes.add(block_path(block))
     return fitting
@@ -95,6 +112,8 @@ def _home(statement: syntax.Statement, form: BlockForm) -> str | None:
             return "links stand in `hardware`"
         case syntax.StrategySetting():
             return "strategies stand in `parallelism`"
+        case syntax.ShardRule():
+            return "`shard` stands in `parallelism`"
         case syntax.Setting(name, syntax.Name(word)) if form.body == "strategies":
             return f"write `{word} over {name.text}`"
         case syntax.Setting(name, syntax.CallNode(word)) if form.body == "strategies":

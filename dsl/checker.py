@@ -163,6 +163,7 @@ def _assemble(file: syntax.File, source: Source, parts: Parts) -> Scheme:
         parallelism=tuple(parts.parallelism),
         replicas=tuple(parts.replicas),
         distill=parts.distill,
+        shards=tuple(parts.shards),
     )
 
 

@@ -541,6 +541,31 @@ CODES = (
         "what a schedule keeps from turn to turn, may not go with that.",
     ),
     Code(
+        "D106",
+        "unknown name of a dim",
+        "A tensor axis cuts the dims that are named `heads`, `kv_heads`, `mlp` or "
+        "`vocab`, and leaves those named `embed`, `none` or `_` whole.",
+    ),
+    Code(
+        "D107",
+        "no parameter to cut",
+        "The dims of a parameter of your own model are named by the first rule `shard` "
+        "that matches its path, or by the module itself; without a name it is whole on "
+        "every device.",
+    ),
+    Code(
+        "D108",
+        "names do not fit the dims",
+        "Each dim of a parameter has a name, and one of them is cut over a tensor "
+        "axis, or none.",
+    ),
+    Code(
+        "D109",
+        "dim does not divide",
+        "Each device of a tensor axis holds an equal part of a dim of your own model "
+        "that is named to be cut.",
+    ),
+    Code(
         "D110",
         "experts do not divide among devices",
         "Every device of an `expert` axis holds equally many experts of each layer.",

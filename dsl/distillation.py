@@ -33,4 +33,5 @@ def student_of(scheme: Scheme) -> Scheme:
         parallelism=(),
         replicas=tuple(Replicas(axis.name) for axis in scheme.mesh),
         distill=None,
+        shards=(),
     )

@@ -14,7 +14,7 @@ from diamond.dsl.source import Source
 from diamond.dsl.vocabulary.fields import Argument, Field, fields_of
 from diamond.dsl.vocabulary.optimizers import signature_of
 from diamond.dsl.vocabulary.schedule import Auto, Scheduled
-from diamond.dsl.vocabulary.scheme import Link, Scheme, Train
+from diamond.dsl.vocabulary.scheme import Link, Scheme, Shard, Train
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Call
 
@@ -51,8 +51,9 @@ def emit(scheme: Scheme, *, in_full: bool = False) -> str:
         blocks.append(_block("hardware", links))
     if scheme.mesh:
         blocks.append(_block("mesh", [f"{a.name} = {a.size}" for a in scheme.mesh]))
-    if scheme.parallelism:
+    if scheme.parallelism or scheme.shards:
         laid = [f"{format_term(p.strategy)} over {p.axis}" for p in scheme.parallelism]
+        laid += [_rule(rule) for rule in scheme.shards]
         blocks.append(_block("parallelism", laid))
     for replicas in scheme.replicas:
         settings = _settings(replicas, in_full)
@@ -82,6 +83,10 @@ def _given(term: object, in_full: bool) -> list[tuple[str, str]]:
         if value != field.default or (in_full and value is not None):
             given.append((field.name, format_value(value, field, in_full)))
     return given
+
+
+def _rule(rule: Shard) -> str:
+    return f"shard {_quoted(rule.pattern)} ({', '.join(rule.dims)})"
 
 
 def _link(link: Link, in_full: bool) -> str:

@@ -19,12 +19,13 @@ from diamond.dsl.syntax import (
     ListNode,
     NamedValue,
     ScheduleNode,
+    ShardRule,
     Statement,
     StrategySetting,
     Value,
 )
 from diamond.dsl.tokens import lex
-from diamond.dsl.unparse import block_text, header_of, key_of, text_of
+from diamond.dsl.unparse import block_text, header_of, key_of, rest_of, text_of
 
 WIDTH = 88
 INDENT = 2
@@ -133,6 +134,8 @@ class _Layout:
                 owned = _bracketed(statement.strategy)
             case Include():
                 lines, owned = [key.rstrip()], ()
+            case ShardRule():
+                lines, owned = [f"{key} {rest_of(statement)}"], ()
             case LinkSetting():
                 lines = self.values(f"{key} = ", statement.values)
                 owned = tuple(

@@ -33,6 +33,7 @@ EXPECTED = (
     ({"EQUAL"}, "`=`"),
     ({"OVER"}, "`over`"),
     ({"NAME"}, "a name"),
+    ({"LPAR"}, "`(`"),
 )
 
 CLOSES = {"{": "}", "(": ")", "[": "]"}
@@ -214,6 +215,8 @@ def _advice_on_equal(trouble: Trouble) -> str | None:
     if trouble.words[-1].type == "THEN":
         return _LENGTHS
     key, got = shorten(trouble.words[-1]), shorten(trouble.got)
+    if key == "shard" and trouble.got.type == "NAME":
+        return f'write `shard "{got}" (...)`, with the pattern in quotes'
     followed = trouble.tokens.items[trouble.at + 1].type == "NAME"
     over = did_you_mean(got, ["over"]) if followed else None
     return over or f"write `{key} = {got}`"

@@ -21,6 +21,7 @@ from diamond.dsl.tokens import (
 from diamond.dsl.trouble import Trouble
 
 KEYWORDS = frozenset({"SCHEME", "LET", "INCLUDE", "LINK", "OVER", "FOR", "THEN"})
+KEYWORDS |= {"SHARD"}
 # What may follow a word that is a value and not the start of the next statement.
 AFTER_WORD = (["LPAR"], ["FOR"], ["NEWLINE"], ["SEMICOLON"], ["RBRACE"], ["$END"])
 STOPS = frozenset({"NEWLINE", "SEMICOLON", "$END"})
@@ -111,6 +112,8 @@ class Run:
     def is_name(self, keyword: str) -> bool:
         """Says whether a keyword is an ordinary name here; `then` is never a unit."""
         takes = self.machine.takes
+        if keyword == "SHARD" and self.tokens.items[self.at + 1].type != "STRING":
+            return takes("NAME")
         if takes(keyword) or (keyword == "THEN" and takes("COMMA")):
             return False
         return takes("NAME")

@@ -152,7 +152,16 @@ class StrategySetting:
     span: Span
 
 
-Statement = Setting | Include | LinkSetting | StrategySetting
+@dataclass(frozen=True, slots=True)
+class ShardRule:
+    """`shard "pattern" (name, ...)` in `parallelism`."""
+
+    pattern: String
+    dims: tuple[Name, ...]
+    span: Span
+
+
+Statement = Setting | Include | LinkSetting | StrategySetting | ShardRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from diamond.dsl.syntax import (
     Number,
     ScheduleNode,
     Setting,
+    ShardRule,
     Statement,
     StrategySetting,
     String,
@@ -67,6 +68,8 @@ def key_of(statement: Statement) -> str:
             return f"link {statement.axis.text}"
         case StrategySetting():
             return text_of(statement.strategy)
+        case ShardRule():
+            return f"shard {text_of(statement.pattern)}"
 
 
 def rest_of(statement: Statement) -> str:
@@ -80,6 +83,8 @@ def rest_of(statement: Statement) -> str:
             return f"= {', '.join(text_of(value) for value in statement.values)}"
         case StrategySetting():
             return f"over {statement.axis.text}"
+        case ShardRule():
+            return f"({', '.join(name.text for name in statement.dims)})"
 
 
 def header_of(block: Block) -> str:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from diamond.compiler.naming import with_names
 from diamond.compiler.parallelism.precision import narrowed, widened
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import Stack, order_of
@@ -88,7 +89,7 @@ def make_task(
             f"`remat = {train.remat}` is for the models of the language: in a model of "
             "your own, put `nnx.remat` around its blocks"
         )
-    return _task(train, functional(model), loss, optimizer)
+    return with_names(scheme, _task(train, functional(model), loss, optimizer))
 
 
 def experts_of(scheme: Scheme) -> Expert | None:

@@ -150,12 +150,20 @@ def test_eight_bit_integers_are_what_crosses_between_the_sites() -> None:
     assert sent["s8"].bytes > 50 * sent["f32"].bytes
 
 
-def test_embed_trains_both_ways_to_the_same_loss() -> None:
-    path = Path("examples/embed.py")
-    spec = importlib.util.spec_from_file_location("embed", path)
+def _losses_of(script: str) -> dict[str, float]:
+    spec = importlib.util.spec_from_file_location(script, f"examples/{script}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    losses = module.main()
+    return module.main()
+
+
+def test_a_model_of_ones_own_is_cut_by_rules_as_by_names() -> None:
+    losses = _losses_of("own_tensor")
+    assert losses["by_rules"] == losses["by_names"] < 0.01
+
+
+def test_embed_trains_both_ways_to_the_same_loss() -> None:
+    losses = _losses_of("embed")
     assert losses["compiled"] == pytest.approx(losses["by_hand"], rel=1e-3)
     assert losses["compiled"] < 0.01
 

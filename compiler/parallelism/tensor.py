@@ -11,6 +11,10 @@ the sum of the exponentials and the picked logit cross: no device ever has all l
 What has no such dim (norms, and a vocabulary that does not divide) is whole on every
 device, and so is its gradient.
 
+A model of the caller's own is cut where rules `shard`, or its module, name dims, and by
+XLA's partitioner, which chooses what crosses: the certificate counts that, and does not
+hold it against the plan.
+
 Bill: `[examples, tokens, width]` is summed twice a block forward and twice back, and
 once each way around the blocks where the vocabulary is cut; the cross entropy sums or
 compares `[examples, tokens]` three times.
@@ -22,7 +26,7 @@ References: M. Shoeybi, M. Patwary, R. Puri, P. LeGresley, J. Casper and B. Cata
 arXiv 1909.08053, 2019.
 """
 
-DIMS = ("heads", "kv_heads", "mlp", "vocab")
+from diamond.dsl.vocabulary.traits import CUT_NAMES
 
 
 def ranks_of(name: str, size: int, ranks: int) -> int:
@@ -37,4 +41,4 @@ def ranks_of(name: str, size: int, ranks: int) -> int:
         >>> ranks_of("mlp", 8, 4), ranks_of("mlp", 6, 4), ranks_of("embed", 8, 4)
         (4, 1, 1)
     """
-    return ranks if name in DIMS and size % ranks == 0 else 1
+    return ranks if name in CUT_NAMES and size % ranks == 0 else 1

@@ -50,6 +50,7 @@ from diamond.dsl.vocabulary.scheme import Link as Link
 from diamond.dsl.vocabulary.scheme import Parallel as Parallel
 from diamond.dsl.vocabulary.scheme import Replicas as Replicas
 from diamond.dsl.vocabulary.scheme import Scheme as Scheme
+from diamond.dsl.vocabulary.scheme import Shard as Shard
 from diamond.dsl.vocabulary.scheme import Train as Train
 from diamond.dsl.vocabulary.tables import FAMILIES as FAMILIES
 from diamond.dsl.vocabulary.tables import Row as Row

@@ -159,6 +159,19 @@ class Parallel(Term):
 
 
 @dataclass(frozen=True, slots=True)
+class Shard(Term):
+    """What the dims of some parameters mean, for a tensor axis to cut them."""
+
+    pattern: str = arg("paths of parameters; `*` also stands for a `/`")
+    dims: tuple[str, ...] = arg("a logical name for each dim, `_` where it stays whole")
+
+    def __post_init__(self) -> None:
+        Term.__post_init__(self)
+        if not self.dims:
+            raise ValueError("`dims` of `Shard` must name a dim at least")
+
+
+@dataclass(frozen=True, slots=True)
 class Replicas(Term):
     """Copies of the model over an axis, and how they agree."""
 
@@ -211,6 +224,7 @@ class Scheme:
     parallelism: tuple[Parallel, ...] = ()
     replicas: tuple[Replicas, ...] = ()
     distill: Distill | None = None
+    shards: tuple[Shard, ...] = ()
 
     def __post_init__(self) -> None:
         problem = why_no_name(self.name)
@@ -241,4 +255,5 @@ MANY: dict[str, type] = {
     "hardware": Link,
     "parallelism": Parallel,
     "replicas": Replicas,
+    "shards": Shard,
 }

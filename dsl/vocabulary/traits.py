@@ -36,3 +36,7 @@ WITHOUT_MOMENTUM = frozenset(
         "sign_sgd",
     }
 )
+
+# Logical names of dims that a tensor axis cuts, and of those that stay whole.
+CUT_NAMES = ("heads", "kv_heads", "mlp", "vocab")
+WHOLE_NAMES = ("embed", "none", "_")

@@ -64,7 +64,7 @@ def functional(model: nnx.Module | ModuleFactory) -> Functional:
     """
     if isinstance(model, nnx.Module):
         return _from_module(model)
-    return _from_factory(_by_place(model))
+    return _from_factory(_unplaced(_by_place(model)))
 
 
 def computing_in(model: Functional, precision: str) -> Functional:
@@ -106,6 +106,16 @@ def _by_place(factory: Callable[..., nnx.Module]) -> ModuleFactory:
             f"`lambda rngs: {name}(..., rngs=rngs)` instead"
         )
     return lambda rngs: factory(rngs=rngs)
+
+
+def _unplaced(factory: ModuleFactory) -> ModuleFactory:
+    """Lets parameters have names for their dims where there is no mesh of flax's."""
+
+    def make(rngs: nnx.Rngs) -> nnx.Module:
+        with nnx.use_eager_sharding(False):
+            return factory(rngs)
+
+    return make
 
 
 def _parameters(factory: Any) -> dict[str, inspect.Parameter]:
@@ -219,11 +229,16 @@ def _flatten(tree: Mapping[str, Any], above: Path = ()) -> dict[Path, Any]:
 
 
 def _dims_of(variable: Any) -> tuple[str, ...]:
-    """Reads `dims` of our layers, or the names that flax's own layers may carry."""
+    """Reads `dims` of our layers, or the names that flax's own layers may carry.
+
+    Those are for the first dims; a dim without a name is `none`.
+    """
     metadata = variable.get_metadata()
-    found = metadata.get("dims") or metadata.get("out_sharding") or ()
-    names = tuple(found)
-    return names if all(isinstance(name, str) for name in names) else ()
+    found = tuple(metadata.get("dims") or metadata.get("out_sharding") or ())
+    names = tuple("none" if name is None else name for name in found)
+    if not names or not all(isinstance(name, str) for name in names):
+        return ()
+    return names + ("none",) * (len(variable.get_value().shape) - len(names))
 
 
 def _refuse_variables(rest: Any) -> None:

@@ -20,6 +20,8 @@ META = 'metadata={op_name="jit(step)/shard_map/diamond:chip.gradients/psum"}'
         ("replica_groups=[4,2]<=[2,4]T(1,0)", ("site",)),
         ("replica_groups=mesh['site'=2,'chip'=4] {'chip'}", ("chip",)),
         ("replica_groups=mesh['site'=2,'chip'=4] {'site','chip'}", ("site", "chip")),
+        ("replica_groups=mesh['axis_0'=2,'axis_1'=4] {'axis_1'}", ("chip",)),
+        ("replica_groups=mesh['axis_0'=8] {'axis_0'}", ("site", "chip")),
     ],
 )
 def test_groups_name_the_axes_they_cross(groups: str, axes: tuple[str, ...]) -> None:
@@ -120,6 +122,22 @@ def test_a_permute_puts_in_what_it_gets(result: str) -> None:
 def test_a_group_that_is_not_a_whole_axis_is_marked(groups: str) -> None:
     [found] = collectives_of(f"%r = f32[8]{{0}} all-reduce(%p), {groups}", AXES)
     assert found.axes == ("part of chip",)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "mesh['axis_0'=2,'axis_1'=4] {'axis_1':(1)2}",
+        "mesh['axis_0'=2] {'axis_0'}",
+        "mesh['axis_0'=8] {'axis_1'}",
+    ],
+)
+def test_a_mesh_of_the_compilers_own_that_is_not_understood_is_marked(
+    groups: str,
+) -> None:
+    line = f"%r = f32[8]{{0}} all-reduce(%p), replica_groups={groups}"
+    [found] = collectives_of(line, AXES)
+    assert found.axes == ("part of site x chip",)
 
 
 @pytest.mark.parametrize("kind", ["collective-broadcast", "ragged-all-to-all", "send"])

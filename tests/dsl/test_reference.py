@@ -50,7 +50,7 @@ def test_an_override_is_accepted_and_changes_the_scheme(command: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
     assert len(OVERRIDES) == 11
 
 
