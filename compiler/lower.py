@@ -55,7 +55,7 @@ def lower(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Lowering:
     """Returns the functions that carry a plan out on a mesh."""
     parts = parts_of(plan)
     layout = layout_of(plan, parts)
-    settings = (plan.accumulate, plan.remat, plan.precision)
+    settings = (plan.accumulate, plan.remat, plan.precision, plan.seed)
     shards = shards_of(plan.axes, plan.tensors, task, *settings)
     shapes = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
     placing = placing_of(plan, layout, task, shapes)

@@ -42,7 +42,7 @@ def fresh(
     mine = shards.own(params)
     leaves = jax.tree.leaves(mine)
     rules: dict[str, Tree] = {}
-    mixers: dict[str, Tree] = {}
+    mixers = shards.remember(params)
     for part in parts:
         taken = _taken(leaves, part)
         mixers.setdefault(part.memory, part.mixer.init(taken))
@@ -88,7 +88,9 @@ def member_step(
     at = _viewed(x, local, inner)
     elsewhere = None if at is x else jax.tree.unflatten(tree, at)
     loss, gradients = shards.gradient(local.params, elsewhere, batch)
-    values = _Values(jax.tree.leaves(gradients), local.rules, local.mixers)
+    gradients, lost = shards.scatter(gradients, local.mixers)
+    mixers = {**local.mixers, **lost}
+    values = _Values(jax.tree.leaves(gradients), local.rules, mixers)
     values = _exchanged(values, x, inner)
     params, optimizer = _updated(values.leaves, owned, local.optimizer, task, inner)
     values = values._replace(leaves=jax.tree.leaves(params))

@@ -38,6 +38,10 @@ from diamond.compiler.parallelism.packing import (
 )
 from diamond.compiler.parallelism.precision import carried, narrowed, widened
 from diamond.compiler.parallelism.remat import kept_between
+from diamond.compiler.plan import MeshAxis, TensorSpec
+from diamond.compiler.scopes import SCOPE, scope_of
+from diamond.dsl import vocabulary as words
+from diamond.dsl.legality.layers import layer_of
 
 Leaves = list[Any]
 
@@ -76,6 +80,33 @@ class Zero(NamedTuple):
     def gather_narrow(self, shards: Sequence[Any]) -> Leaves:
         """Puts them together in bf16; their gradients are added up in fp32."""
         return self._by_message(shards, self._gathered_narrow)
+
+    def gather_for(
+        self, gather: Callable[[Leaves], Leaves], shards: Leaves, wholes: Leaves
+    ) -> Leaves:
+        """Puts them together so that `wholes` get the gradient, which stays whole.
+
+        Args:
+            gather: How they are put together.
+            shards: This device's; they get no gradient.
+            wholes: Arrays like the parameters, that no value depends on.
+        """
+
+        def together(shards: Leaves, wholes: Leaves) -> Leaves:
+            del wholes
+            return gather(shards)
+
+        def forward(shards: Leaves, wholes: Leaves) -> tuple[Leaves, None]:
+            return together(shards, wholes), None
+
+        def backward(_: None, back: Leaves) -> tuple[None, Leaves]:
+            pairs = zip(back, wholes, strict=True)
+            return None, [g.astype(x.dtype) for g, x in pairs]
+
+        gathered = custom_vjp(together)
+        gathered.defvjp(forward, backward)
+        found: Leaves = gathered(shards, wholes)
+        return found
 
     def reduce(self, leaves: Sequence[Any]) -> Leaves:
         """Returns this device's shards of everyone's sum."""
@@ -153,3 +184,28 @@ class Zero(NamedTuple):
 
     def _sum(self, x: Any) -> Any:
         return jax.lax.psum(x, self.axis)
+
+
+def zero_of(axis: MeshAxis, tensors: Sequence[TensorSpec]) -> Zero | None:
+    """Returns the shards of an axis, where it has some."""
+    if not isinstance(axis.strategy, words.Zero) or axis.size == 1:
+        return None
+    dims = tuple(_dim_of(tensor, axis.name) for tensor in tensors)
+    scope, stage = SCOPE + scope_of(axis), axis.strategy.stage
+    return Zero(axis.name, axis.size, stage, dims, _together(tensors, dims), scope)
+
+
+def _together(
+    tensors: Sequence[TensorSpec], dims: Sequence[int | None]
+) -> tuple[tuple[int, ...], ...]:
+    """Returns what is cut, tensors of one layer and element type together."""
+    messages: dict[tuple[str, str], list[int]] = {}
+    for place, (tensor, dim) in enumerate(zip(tensors, dims, strict=True)):
+        if dim is not None:
+            key = layer_of(tensor.path), tensor.dtype
+            messages.setdefault(key, []).append(place)
+    return tuple(tuple(places) for places in messages.values())
+
+
+def _dim_of(tensor: TensorSpec, axis: str) -> int | None:
+    return next((dim for dim, axes in enumerate(tensor.cuts) if axis in axes), None)
