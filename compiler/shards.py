@@ -17,10 +17,10 @@ from diamond.compiler.accumulation import Step, accumulated
 from diamond.compiler.parallelism.expert import ExpertGroup
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
+from diamond.compiler.parallelism.scattering import Scattering, scattering_of
 from diamond.compiler.parallelism.sequence import TokenGroup
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.staging import pipeline_axis, stack_for, table_on
-from diamond.compiler.parallelism.scattering import Scattering, scattering_of
 from diamond.compiler.parallelism.zero import Zero, zero_of
 from diamond.compiler.plan import MeshAxis, TensorSpec, local_tensor
 from diamond.compiler.scopes import SCOPE, scope_of
