@@ -47,7 +47,15 @@ SOONER = {
 
 
 # Those that cut one copy up.
-OF_TOKENS = ("experts", "hybrid", "pipeline", "sequence", "tensor", "zero")
+OF_TOKENS = (
+    "experts",
+    "hybrid",
+    "pipeline",
+    "sequence",
+    "tensor",
+    "zero",
+    "zero_int8",
+)
 CUT = ("features", *OF_TOKENS)
 # What needs more devices than tests have, and how many.
 WIDE = {"five_axes": 32}
