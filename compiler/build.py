@@ -3,14 +3,19 @@
 import functools
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
+from diamond.compiler.agreements import parts_of
 from diamond.compiler.compat import make_mesh
 from diamond.compiler.coupling import refuse_coupled
-from diamond.compiler.executables import BatchShapes
+from diamond.compiler.executables import BatchShapes, Executables
 from diamond.compiler.flows import flows_of
+from diamond.compiler.lane import parts_aside
+from diamond.compiler.overlap import Overlapped
 from diamond.compiler.ownership import owned_of
 from diamond.compiler.parallelism.cuts import stored, with_cuts
 from diamond.compiler.parallelism.ensemble import check_consolidation
@@ -34,6 +39,8 @@ def build(
     task: Task,
     batch_shapes: BatchShapes,
     devices: Sequence[jax.Device] | None = None,
+    *,
+    overlap: bool = False,
 ) -> Program:
     """Compiles a scheme for a mesh of devices.
 
@@ -42,25 +49,61 @@ def build(
         task: What is trained.
         batch_shapes: Shape and element type of each array of a global batch.
         devices: The devices; jax's own where not given. The first ones are used.
+        overlap: Whether means that are used later than they are formed are formed on
+            devices of their own, beside the next steps: of the devices of each process
+            the first half computes, and the second half carries exchanges.
 
     Raises:
         SchemeError: If the scheme speaks of tensors that the model does not have.
-        ValueError: If there are fewer devices than the mesh needs, or the batch
-            does not divide among them.
+        ValueError: If there are fewer devices than the mesh needs, the batch does not
+            divide among them, or no exchange can overlap.
     """
     plan = plan_of(scheme, task, batch_shapes)
-    found = list(jax.devices() if devices is None else devices)
-    if len(found) < plan.devices:
-        mesh_text = " x ".join(f"{axis.name} {axis.size}" for axis in plan.axes)
+    if overlap and not can_overlap(plan):
         raise ValueError(
-            f"the mesh ({mesh_text}) needs {plan.devices} devices, "
-            f"but there are {len(found)}; for virtual ones on a CPU, set XLA_FLAGS="
-            f"--xla_force_host_platform_device_count={plan.devices} before jax starts"
+            f"nothing of `{plan.name}` can overlap: `pipelined` and `local` with a "
+            "delay use a mean later than it is formed, by an all-reduce"
         )
+    found = list(jax.devices() if devices is None else devices)
+    needed = plan.devices * (2 if overlap else 1)
+    if len(found) < needed:
+        mesh_text = " x ".join(f"{axis.name} {axis.size}" for axis in plan.axes)
+        twice = ", each with a twin," if overlap else ""
+        raise ValueError(
+            f"the mesh ({mesh_text}){twice} needs {needed} devices, "
+            f"but there are {len(found)}; for virtual ones on a CPU, set XLA_FLAGS="
+            f"--xla_force_host_platform_device_count={needed} before jax starts"
+        )
+    if not overlap:
+        mesh = _mesh(plan, found)
+        executables = Executables(plan, task, mesh, batch_shapes)
+    else:
+        computing, carrying = _halves(found[:needed])
+        mesh = _mesh(plan, computing)
+        twin = _mesh(plan, carrying)
+        executables = Overlapped(plan, task, mesh, twin, batch_shapes)
+    return Program(scheme, task, plan, mesh, executables)
+
+
+def can_overlap(plan: Plan) -> bool:
+    """Whether an exchange of a plan can be formed beside the next steps."""
+    return bool(parts_aside(parts_of(plan)))
+
+
+def _mesh(plan: Plan, devices: list[jax.Device]) -> Mesh:
     sizes = tuple(axis.size for axis in plan.axes) or (1,)
     names = tuple(axis.name for axis in plan.axes) or ("device",)
-    mesh = make_mesh(sizes, names, found[: math.prod(sizes)])
-    return Program(scheme, task, plan, mesh, batch_shapes)
+    return make_mesh(sizes, names, devices[: math.prod(sizes)])
+
+
+def _halves(devices: list[jax.Device]) -> tuple[list[jax.Device], list[jax.Device]]:
+    """Returns the first half of each process's devices, and the second."""
+    local: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        local.setdefault(device.process_index, []).append(device)
+    firsts = [each[: len(each) // 2] for each in local.values()]
+    seconds = [each[len(each) // 2 :] for each in local.values()]
+    return list(chain.from_iterable(firsts)), list(chain.from_iterable(seconds))
 
 
 def plan_of(scheme: Scheme, task: Task, batch_shapes: BatchShapes) -> Plan:

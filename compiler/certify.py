@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -78,12 +78,12 @@ class Certificate(NamedTuple):
         return "\n".join([head, *lines])
 
 
-def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
+def certify(plan: Plan, programs: Mapping[Due, Sequence[Any]]) -> Certificate:
     """Holds compiled programs against a plan.
 
     Args:
         plan: The plan.
-        programs: For each set of exchanges that meet, the compiled step.
+        programs: For each set of exchanges that meet, what is compiled for the step.
 
     Raises:
         CertificateError: If kind, axis, element type, bytes or, where members send to
@@ -91,10 +91,12 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
     """
     axes = {axis.name: axis.size for axis in plan.axes}
     rows: dict[tuple[Key, str], int] = {}
-    for due, program in programs.items():
+    for due, pieces in programs.items():
         turns = dict(due)
         wanted = _planned(plan, turns)
-        found = collectives_of(program.as_text(), axes)
+        found = tuple(
+            each for piece in pieces for each in collectives_of(piece.as_text(), axes)
+        )
         _compare(wanted, _counted(found), found)
         _compare_hops(_hops_planned(plan, turns), _hops_found(found))
         notes = {
@@ -108,7 +110,10 @@ def certify(plan: Plan, programs: Mapping[Due, Any]) -> Certificate:
     unreached = tuple(
         text for each in plan.exchanges for text in _left(plan, each, programs)
     )
-    return Certificate(len(programs), certified, _temporary(programs), unreached)
+    compiled = list(
+        {id(piece): piece for s in programs.values() for piece in s}.values()
+    )
+    return Certificate(len(compiled), certified, _temporary(compiled), unreached)
 
 
 def _left(plan: Plan, exchange: Exchange, programs: Iterable[Due]) -> Iterator[str]:
@@ -244,8 +249,8 @@ def _compare_hops(wanted: Counter[Hop], found: Counter[Hop]) -> None:
             )
 
 
-def _temporary(programs: Mapping[Due, Any]) -> int | None:
-    sizes = [program.memory_analysis() for program in programs.values()]
+def _temporary(compiled: Sequence[Any]) -> int | None:
+    sizes = [piece.memory_analysis() for piece in compiled]
     if not sizes or any(size is None for size in sizes):
         return None
     return max(int(size.temp_size_in_bytes) for size in sizes)

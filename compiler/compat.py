@@ -5,6 +5,8 @@ from typing import Any
 import jax
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
+LATENCY_HIDING: dict[str, Any] = {"xla_gpu_enable_latency_hiding_scheduler": True}
+
 
 def make_mesh(
     sizes: tuple[int, ...], names: tuple[str, ...], devices: list[jax.Device]
@@ -27,7 +29,11 @@ def compiler_options() -> dict[str, Any]:
     With jax 0.10.2 XLA's CPU backend drops the barriers that keep what is computed
     again apart from what was computed before, finds the two equal and keeps the first:
     gathers and activations would stay in memory (seen in compiled HLO; not with 0.12).
+    On GPUs the scheduler is told to start collectives early and await them late, which
+    it does not do by itself.
     """
-    if jax.default_backend() != "cpu":
-        return {}
-    return {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    if jax.default_backend() == "cpu":
+        return {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    if jax.default_backend() == "gpu":
+        return LATENCY_HIDING
+    return {}

@@ -9,11 +9,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from diamond.compiler.compat import compiler_options
+from diamond.compiler.ground import ground_of
 from diamond.compiler.lower import lower
 from diamond.compiler.parallelism.ensemble import measure_of
 from diamond.compiler.plan import Plan
 from diamond.compiler.state import Arrays
-from diamond.compiler.task import Task
+from diamond.compiler.task import Batch, Task
 from diamond.compiler.variants import Due
 
 BatchShapes = Mapping[str, jax.ShapeDtypeStruct]
@@ -26,7 +27,6 @@ class Executables:
         batch_shapes: Shapes and element types of a global batch.
         batch_shardings: Where each array of a batch lies.
         examples_sharding: Where the arrays that are evaluated lie.
-        init: Key -> arrays.
         consolidate: Parameters -> the mean of their copies, cut as each copy is.
         measure: (consolidated parameters, batch) -> metrics an example.
     """
@@ -34,19 +34,33 @@ class Executables:
     def __init__(
         self, plan: Plan, task: Task, mesh: Mesh, batch_shapes: BatchShapes
     ) -> None:
-        self._lowering = lower(plan, task, mesh)
+        self._ground = ground_of(plan, task, mesh)
+        self._lowering = lower(self._ground)
         self.batch_shapes = batch_shapes
         self._steps: dict[Due, Any] = {}
         everywhere = NamedSharding(mesh, PartitionSpec())
-        placing = self._lowering.placing
-        self._shardings = _shardings(mesh, placing.arrays)
-        self.batch_shardings = _shardings(mesh, placing.of_batch(batch_shapes))
+        self._mesh = mesh
+        placing = self._ground.placing
+        self._shardings = shardings_of(mesh, placing.arrays)
+        self.batch_shardings = shardings_of(mesh, placing.of_batch(batch_shapes))
         self.examples_sharding = NamedSharding(mesh, placing.examples)
-        self.init = jax.jit(self._lowering.init, out_shardings=self._shardings)
+        self._init = jax.jit(self._lowering.init, out_shardings=self._shardings)
         self.consolidate = jax.jit(
-            self._lowering.consolidate, out_shardings=_shardings(mesh, placing.copy)
+            self._lowering.consolidate, out_shardings=shardings_of(mesh, placing.copy)
         )
         self.measure = jax.jit(measure_of(plan.axes, task), out_shardings=everywhere)
+
+    def init(self, key: jax.Array) -> Arrays:
+        """Returns the state before the first step."""
+        return self._init(key)  # type: ignore[no-any-return]
+
+    def run(self, due: Due, arrays: Arrays, batch: Batch) -> tuple[Arrays, jax.Array]:
+        """Takes the step for the exchanges that are due; the arrays are used up."""
+        return self.step(due)(arrays, batch)  # type: ignore[no-any-return]
+
+    def pieces(self, due: Due) -> tuple[Any, ...]:
+        """Returns what is compiled for a step."""
+        return (self.step(due),)
 
     def begin(self, arrays: Arrays, exchanges: frozenset[str]) -> Arrays:
         """Readies the state for exchanges whose agreements begin."""
@@ -72,16 +86,19 @@ class Executables:
             donate_argnums=0,
             out_shardings=(self._shardings, None),
         )
-        return body.trace(self.arrays, self.batch)
+        return body.trace(self.whole, self.batch)
 
-    @cached_property
+    @property
     def arrays(self) -> Arrays:
         """Shapes, element types and shardings of a state's arrays."""
+        return self.whole
+
+    @cached_property
+    def whole(self) -> Arrays:
+        """The same, as a step in one piece takes them."""
         key = jax.eval_shape(lambda: jax.random.key(0))
         shapes = jax.eval_shape(self._lowering.init, key)
-        full = _broadcast(self._shardings, shapes)
-        placed: Arrays = jax.tree.map(_placed, shapes, full)
-        return placed
+        return placed_at(shapes, self._ground.placing.arrays, self._mesh)  # type: ignore[no-any-return]
 
     @property
     def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -92,7 +109,8 @@ class Executables:
         }
 
 
-def _shardings(mesh: Mesh, specs: Any) -> Any:
+def shardings_of(mesh: Mesh, specs: Any) -> Any:
+    """Returns where on a mesh the arrays of a tree lie."""
     return jax.tree.map(
         lambda spec: NamedSharding(mesh, spec),
         specs,
@@ -111,11 +129,12 @@ def _placed(shape: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 
-def _broadcast(shardings: Arrays, shapes: Arrays) -> Any:
-    """Gives each array of a part of the state the sharding of that part."""
-    return jax.tree.map(
+def placed_at(shapes: Any, specs: Any, mesh: Mesh) -> Any:
+    """Gives each array of a tree the sharding of the part of it that it is in."""
+    full = jax.tree.map(
         lambda sharding, part: jax.tree.map(lambda leaf: sharding, part),
-        shardings,
+        shardings_of(mesh, specs),
         shapes,
         is_leaf=lambda node: isinstance(node, NamedSharding),
     )
+    return jax.tree.map(_placed, shapes, full)

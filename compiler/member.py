@@ -18,7 +18,7 @@ import optax
 from diamond.compiler.agreements import Part
 from diamond.compiler.exchange.contract import Leaves, Server, Tree
 from diamond.compiler.meeting import kept_after_meeting
-from diamond.compiler.plan import LANDING
+from diamond.compiler.plan import LANDING, Subject
 from diamond.compiler.scopes import SCOPE
 from diamond.compiler.shards import Shards
 from diamond.compiler.state import Arrays
@@ -27,8 +27,14 @@ from diamond.compiler.task import Batch, Params, Task
 Active = Sequence[tuple[Part, int]]
 
 
-class _Values(NamedTuple):
-    """Leaves on their way through the exchanges, and the states these keep."""
+class Values(NamedTuple):
+    """Leaves on their way through the exchanges, and the states these keep.
+
+    Attributes:
+        leaves: Gradients, and after the update parameters.
+        rules: As in the state.
+        mixers: As in the state.
+    """
 
     leaves: Leaves
     rules: dict[str, Tree]
@@ -81,17 +87,46 @@ def member_step(
     Returns:
         The next state, and the loss before the update.
     """
-    inner = [pair for pair in active if pair[0].exchange.subject == "gradients"]
-    outer = [pair for pair in active if pair[0].exchange.subject == "parameters"]
-    owned = shards.own(local.params)
-    x, tree = jax.tree.flatten(owned)
+    inner = of(active, "gradients")
+    values, loss = differentiated(local, batch, shards, inner)
+    values = exchanged(values, local, shards, inner)
+    return finished(values, local, task, shards, active), loss
+
+
+def of(active: Active, subject: Subject) -> Active:
+    """Returns the exchanges of gradients, or those of parameters."""
+    return [pair for pair in active if pair[0].exchange.subject == subject]
+
+
+def differentiated(
+    local: Arrays, batch: Batch, shards: Shards, inner: Active
+) -> tuple[Values, jax.Array]:
+    """Takes the gradient, where the rules of the exchanges of gradients look."""
+    x, tree = jax.tree.flatten(shards.own(local.params))
     at = _viewed(x, local, inner)
     elsewhere = None if at is x else jax.tree.unflatten(tree, at)
     loss, gradients = shards.gradient(local.params, elsewhere, batch)
     gradients, lost = shards.scatter(gradients, local.mixers)
     mixers = {**local.mixers, **lost}
-    values = _Values(jax.tree.leaves(gradients), local.rules, mixers)
-    values = _exchanged(values, x, inner)
+    return Values(jax.tree.leaves(gradients), local.rules, mixers), loss
+
+
+def exchanged(values: Values, local: Arrays, shards: Shards, inner: Active) -> Values:
+    """Exchanges gradients."""
+    x = jax.tree.leaves(shards.own(local.params))
+    for part, turn in inner:
+        with jax.named_scope(f"{SCOPE}{part.exchange.name}"):
+            values = _exchange(values, x, part, turn)
+    return values
+
+
+def finished(
+    values: Values, local: Arrays, task: Task, shards: Shards, active: Active
+) -> Arrays:
+    """Updates with the gradients that came of it, and exchanges parameters."""
+    inner, outer = of(active, "gradients"), of(active, "parameters")
+    owned = shards.own(local.params)
+    x, tree = jax.tree.flatten(owned)
     params, optimizer = _updated(values.leaves, owned, local.optimizer, task, inner)
     values = values._replace(leaves=jax.tree.leaves(params))
 
@@ -103,7 +138,7 @@ def member_step(
     values, optimizer = _met(values, x, optimizer, begin, outer)
     values = _rebased(values, outer)
     params = shards.keep(jax.tree.unflatten(tree, values.leaves))
-    return Arrays(params, optimizer, values.rules, values.mixers), loss
+    return Arrays(params, optimizer, values.rules, values.mixers)
 
 
 def server_of(parts: Sequence[Part]) -> Server | None:
@@ -118,28 +153,28 @@ def _viewed(x: Leaves, local: Arrays, inner: Active) -> Leaves:
     return x
 
 
-def _exchanged(values: _Values, x: Leaves, active: Active) -> _Values:
-    for part, turn in active:
-        with jax.named_scope(f"{SCOPE}{part.exchange.name}"):
-            values = _exchange(values, x, part, turn)
-    return values
-
-
-def _exchange(values: _Values, x: Leaves, part: Part, turn: int) -> _Values:
+def _exchange(values: Values, x: Leaves, part: Part, turn: int) -> Values:
     mine, here = _taken(values.leaves, part), _taken(x, part)
     rule, mixer = values.rules[part.clause], values.mixers[part.memory]
     if turn == LANDING:
-        assert part.rule.land is not None
-        made, rule = part.rule.land(mine, rule)
+        made, rule = _landed(mine, rule, part)
     else:
         offered = part.rule.offer(mine, here, rule)
         mean, mixer = part.mixer.mean(offered, mixer, turn)
         made, rule = part.rule.accept(mine, mean, here, rule)
-    return _Values(
+    return Values(
         made if part.mixer.server else _put(values.leaves, made, part),
         {**values.rules, part.clause: rule},
         {**values.mixers, part.memory: mixer},
     )
+
+
+def _landed(mine: Leaves, rule: Tree, part: Part) -> tuple[Leaves, Tree]:
+    flight = part.rule.flight
+    assert flight is not None
+    (oldest, *others), rest = flight.lift(rule)
+    made, rest = flight.use(mine, oldest, rest)
+    return made, flight.put((*others, oldest), rest)
 
 
 def _updated(
@@ -170,8 +205,8 @@ def _settled(before: Tree, after: Tree, inner: Active) -> Tree:
 
 
 def _met(
-    values: _Values, x: Leaves, optimizer: Tree, begin: Any, outer: Active
-) -> tuple[_Values, Tree]:
+    values: Values, x: Leaves, optimizer: Tree, begin: Any, outer: Active
+) -> tuple[Values, Tree]:
     """Exchanges parameters, and does what a rule says with the optimizer's state.
 
     What an axis outside begins afresh in the same step is not averaged before.
@@ -186,7 +221,7 @@ def _met(
     return values, optimizer
 
 
-def _rebased(values: _Values, outer: Active) -> _Values:
+def _rebased(values: Values, outer: Active) -> Values:
     """Tells the rules that met where the copy is, and who was moved after it met."""
     rules, mixers = dict(values.rules), dict(values.mixers)
     for place, (part, turn) in enumerate(outer):

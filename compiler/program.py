@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from diamond.compiler.certify import Certificate, certify
-from diamond.compiler.executables import BatchShapes, Executables, padded
+from diamond.compiler.executables import Executables, padded
 from diamond.compiler.explain import explain
 from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.sequence import zigzag
@@ -47,13 +47,13 @@ class Program:
         task: Task,
         plan: Plan,
         mesh: Mesh,
-        batch_shapes: BatchShapes,
+        executables: Executables,
     ) -> None:
         self.scheme = scheme
         self.task = task
         self.plan = plan
         self.mesh = mesh
-        self.executables = Executables(plan, task, mesh, batch_shapes)
+        self.executables = executables
         self._on_their_way: deque[jax.Array] = deque()
 
     def init(self, key: jax.Array) -> State:
@@ -84,12 +84,12 @@ class Program:
         done, arrays = int(state.step), Arrays(*state[1:])
         _check_alive(arrays)
         placed = batch if isinstance(batch, Placed) else self.shard(batch)
-        run = self.executables.step(due_at(self.plan, done))
+        due = due_at(self.plan, done)
         self._wait_for_room()
         begun = begun_at(self.plan, done)
         if begun:
             arrays = self.executables.begin(arrays, begun)
-        arrays, loss = run(arrays, dict(placed))
+        arrays, loss = self.executables.run(due, arrays, dict(placed))
         self._on_their_way.append(loss)
         return State(np.asarray(done + 1, np.int32), *arrays), {"loss": loss}
 
@@ -215,7 +215,9 @@ class Program:
             CertificateError: If the collectives differ, naming the exchange.
         """
         variants = variants_of(self.plan)
-        return certify(self.plan, {due: self.executables.step(due) for due in variants})
+        return certify(
+            self.plan, {due: self.executables.pieces(due) for due in variants}
+        )
 
 
 def _dealt(batch: Mapping[str, Any], size: int, method: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import jax
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from diamond.compiler.compat import abstract_mesh
+from diamond.compiler.ground import ground_of
 from diamond.compiler.liveness import peak_of
 from diamond.compiler.lower import lower
 from diamond.compiler.plan import TEMPORARIES, Holding, Plan
@@ -32,7 +33,7 @@ def _peak(
     plan: Plan, task: Task, batch_shapes: Mapping[str, jax.ShapeDtypeStruct]
 ) -> int:
     mesh = abstract_mesh({axis.name: axis.size for axis in plan.axes} or {"device": 1})
-    lowering = lower(plan, task, mesh)
+    lowering = lower(ground_of(plan, task, mesh))
     arrays = jax.eval_shape(lowering.init, jax.eval_shape(lambda: jax.random.key(0)))
     due = max(variants_of(plan), key=len)
     traced = jax.make_jaxpr(lowering.step(due))(arrays, dict(batch_shapes))

@@ -56,6 +56,7 @@ def compile(
     *,
     batch: Mapping[str, Any] | None = None,
     root: str | Path = ".",
+    overlap: bool = False,
 ) -> Program:
     """Compiles a scheme into a program for a mesh of devices.
 
@@ -70,10 +71,15 @@ def compile(
         batch: A global batch, or its shapes, where the scheme names no data: arrays
             with the examples as their first dim.
         root: Folder under which the scheme's data files lie.
+        overlap: Whether means that `pipelined` and `local(delay = ..)` use later than
+            they are formed are formed beside the next steps, on as many devices again:
+            the second half of those of each process. For CPUs: on GPUs XLA overlaps by
+            itself.
 
     Raises:
         diamond.SchemeError: If clauses of the scheme exclude each other.
-        ValueError: If model, batch and devices do not fit the scheme.
+        ValueError: If model, batch and devices do not fit the scheme, or it has
+            nothing to overlap.
 
     Example:
         >>> import jax, jax.numpy as jnp, diamond
@@ -103,7 +109,7 @@ def compile(
     if optimizer is not None:
         task = task._replace(optimizer_text="your optimizer")
     shapes = _shapes_of(batch) if data is None else data.example_shapes()
-    return build(scheme, task, shapes, devices)
+    return build(scheme, task, shapes, devices, overlap=overlap)
 
 
 def open_data(scheme: Scheme, root: str | Path = ".") -> Dataset:

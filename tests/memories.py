@@ -88,16 +88,13 @@ def _streaming(kept: Any, place: Place) -> StreamingState:
 
 
 def _queue(kept: Any, place: Place) -> Queue:
-    """Lays the means out in the program's ring: the oldest at the clock's place."""
-    depth = len(kept.means)
-    rows: list[Any] = [None] * depth
-    for age, mean in enumerate(kept.means):
+    def laid(mean: Any, like: Any) -> Any:
         leaves = place.cut(mean)
-        is_sharded = len(place.fresh.means) == 1 and len(leaves) > 1
-        found = [place.shard(leaves)] if is_sharded else leaves
-        rows[(place.clock + age) % depth] = found
-    stacked = [np.stack(column) for column in zip(*rows, strict=True)]
-    return Queue(np.int32(place.clock), stacked)
+        is_sharded = len(like) == 1 and len(leaves) > 1
+        return [place.shard(leaves)] if is_sharded else leaves
+
+    pairs = zip(kept.means, place.fresh.means, strict=True)
+    return Queue(tuple(laid(mean, like) for mean, like in pairs))
 
 
 def _pending(kept: Any, place: Place) -> Pending:

@@ -168,6 +168,23 @@ class Mixer(NamedTuple):
     server: Server | None = None
 
 
+class Flight(NamedTuple):
+    """Means on their way, of a rule that uses a mean later than it was formed.
+
+    The first two move references and compute nothing, so that they work on means
+    that some device has yet to form.
+
+    Attributes:
+        lift: State -> (the means on their way, the oldest first; the state without).
+        put: (such means, state without them) -> state.
+        use: (values, the oldest mean, state without) -> (values, state without).
+    """
+
+    lift: Callable[[State], tuple[tuple[Leaves, ...], State]]
+    put: Callable[[tuple[Leaves, ...], State], State]
+    use: Callable[[Leaves, Leaves, State], tuple[Leaves, State]]
+
+
 class Rule(NamedTuple):
     """What is exchanged, and what becomes of it.
 
@@ -184,9 +201,9 @@ class Rule(NamedTuple):
         rebase: (parameters, state) -> state, once all axes have met in a step.
         follow: State -> state, once an axis further out has moved the copies.
         view: (x, state) -> where the gradient is taken, if not at x.
-        land: (values, state) -> (values, state), for a mean that is used later than it
-            was formed.
-        late: Steps from forming a mean to its landing.
+        flight: The means on their way, where a mean is used later than it was formed.
+        late: Steps from forming a mean to its landing, where it lands in a turn of its
+            own and not when the next one is formed.
         is_shared: Whether the state is equal along the axis, for gradients.
         keeping: What happens to the optimizer's state when the copies meet.
     """
@@ -201,7 +218,7 @@ class Rule(NamedTuple):
     rebase: Callable[[Leaves, State], State] = _as_it_was
     follow: Callable[[State], State] = _stays
     view: Callable[[Leaves, State], Leaves] | None = None
-    land: Callable[[Leaves, State], tuple[Leaves, State]] | None = None
+    flight: Flight | None = None
     late: int = 0
     is_shared: bool = True
     keeping: Keeping = "keep"

@@ -37,13 +37,15 @@ def scheme_over(
     )
 
 
-def program_of(scheme: Scheme, task: Task | None = None) -> Program:
+def program_of(
+    scheme: Scheme, task: Task | None = None, *, overlap: bool = False
+) -> Program:
     """Compiles a scheme for a task, the tiny one where not given."""
     shapes = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype)
         for name, array in tiny_batch(0, examples_of(scheme)).items()
     }
-    return build(scheme, task or task_of(scheme), shapes)
+    return build(scheme, task or task_of(scheme), shapes, overlap=overlap)
 
 
 def checked(scheme: Scheme) -> Scheme:

@@ -46,7 +46,7 @@ def _with_messages(program, name, messages):
         for each in plan.exchanges
     )
     changed = replace(plan, exchanges=exchanges)
-    steps = {due: program.executables.step(due) for due in variants_of(plan)}
+    steps = {due: program.executables.pieces(due) for due in variants_of(plan)}
     return certify(changed, steps)
 
 

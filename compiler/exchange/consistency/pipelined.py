@@ -6,9 +6,7 @@
 so that a step's exchange may run while the next steps compute. All copies apply the
 same delayed mean and stay equal.
 
-Bill: one mean of the gradients a step, and D of them in memory. The collective is
-formed in the step and awaited there: what the rule gives is the trajectory of a
-pipelined run, and room to overlap, not the overlap itself.
+Bill: one mean of the gradients a step, and D of them in memory.
 Limits: the gradients of `synchronous`, D steps later.
 Traps: the delay narrows what is stable: at curvature h a learning rate of less than
 (2/h) sin(pi / (4 D + 2)), half of that of `synchronous` for D = 1. Its width K in the
@@ -24,19 +22,24 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.contract import Leaves, Rule
+from diamond.compiler.exchange.contract import Flight, Leaves, Rule
 
 
 class Queue(NamedTuple):
     """Means on their way.
 
     Attributes:
-        clock: `int32[]`, steps so far; the oldest mean is in slot clock mod D.
-        means: `[D, ...]` a leaf of the mean.
+        means: D times leaves like the mean, the oldest first.
     """
 
-    clock: jax.Array
-    means: Leaves
+    means: tuple[Leaves, ...]
+
+
+FLIGHT = Flight(
+    lift=lambda state: (state.means, state._replace(means=())),
+    put=lambda means, state: state._replace(means=means),
+    use=lambda gradients, mean, state: (mean, state),
+)
 
 
 def pipelined(*, delay: int = 1) -> Rule:
@@ -53,20 +56,13 @@ def pipelined(*, delay: int = 1) -> Rule:
     """
 
     def init(params: Leaves, mean: Leaves) -> Queue:
-        def empty(leaf: jax.Array) -> jax.Array:
-            return jnp.zeros((delay, *leaf.shape), leaf.dtype)
-
-        return Queue(jnp.int32(0), jax.tree.map(empty, mean))
+        return Queue(tuple(jax.tree.map(jnp.zeros_like, mean) for _ in range(delay)))
 
     def accept(
         gradients: Leaves, mean: Leaves, x: Leaves, state: Queue
     ) -> tuple[Leaves, Queue]:
-        slot = state.clock % delay
-        at = jax.lax.dynamic_index_in_dim
-        put = jax.lax.dynamic_update_index_in_dim
-        oldest = jax.tree.map(lambda ring: at(ring, slot, keepdims=False), state.means)
-        means = jax.tree.map(lambda ring, m: put(ring, m, slot, 0), state.means, mean)
-        return oldest, Queue(state.clock + 1, means)
+        oldest, *others = state.means
+        return oldest, Queue((*others, mean))
 
     ago = "1 step ago" if delay == 1 else f"{delay} steps ago"
     return Rule(
@@ -76,4 +72,5 @@ def pipelined(*, delay: int = 1) -> Rule:
         offer=lambda gradients, x, state: gradients,
         accept=accept,
         equations=("m = mean[g]", f"g <- m of {ago}, 0 at first"),
+        flight=FLIGHT,
     )

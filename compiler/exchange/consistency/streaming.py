@@ -25,7 +25,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diamond.compiler.exchange.contract import Leaves, Outer, Rule, State
+from diamond.compiler.exchange.contract import Flight, Leaves, Outer, Rule, State
 from diamond.compiler.exchange.symbols import weighted
 
 
@@ -69,7 +69,7 @@ def streaming(*, every: int, outer: Outer, delay: int = 0, merge: float = 0.0) -
         return moved
 
     def merged(
-        params: Leaves, moved: Leaves | None, state: StreamingState
+        params: Leaves, moved: Leaves, state: StreamingState
     ) -> tuple[Leaves, StreamingState]:
         anchor, inner = outer.step(state.anchor, moved, state.outer)
         mixed = jax.tree.map(lambda x, a: merge * x + (1 - merge) * a, params, anchor)
@@ -82,8 +82,12 @@ def streaming(*, every: int, outer: Outer, delay: int = 0, merge: float = 0.0) -
             return params, state._replace(moved=mean)
         return merged(params, mean, state)
 
-    def land(params: Leaves, state: StreamingState) -> tuple[Leaves, StreamingState]:
-        return merged(params, state.moved, state)
+    def lift(state: StreamingState) -> tuple[tuple[Leaves, ...], StreamingState]:
+        assert state.moved is not None
+        return (state.moved,), state._replace(moved=None)
+
+    def put(means: tuple[Leaves, ...], state: StreamingState) -> StreamingState:
+        return state._replace(moved=means[0])
 
     return Rule(
         subject="parameters",
@@ -93,7 +97,7 @@ def streaming(*, every: int, outer: Outer, delay: int = 0, merge: float = 0.0) -
         accept=accept,
         equations=_equations(outer, delay, merge),
         begin=lambda params, state: state._replace(anchor=params),
-        land=land if delay else None,
+        flight=Flight(lift, put, merged) if delay else None,
         late=delay,
     )
 

@@ -8,7 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from diamond.compiler.build import build
 from diamond.compiler.exchange.compression.int8 import int8
+from diamond.compiler.overlap import Overlapped
 from diamond.compiler.plan import Message, Plan
 from diamond.compiler.plan_text import print_plan, read_plan
 from diamond.compiler.program import Program
@@ -23,6 +25,7 @@ from diamond.dsl.vocabulary import (
     Local,
     Nesterov,
     NoCompression,
+    Pipelined,
     Qsgd,
     Scheme,
     Sequence,
@@ -35,7 +38,7 @@ from diamond.runtime.engines.reference import ReferenceEngine
 from tests import columns, experts, pipelines
 from tests.comparison import follow_copies, shadow
 from tests.conversion import Pair
-from tests.shards import cut_program, cut_scheme, task_of, tokens_at
+from tests.shards import Tokens, cut_program, cut_scheme, task_of, tokens_at
 
 STEPS = 10
 INT8 = Int8(block=8)
@@ -194,6 +197,19 @@ def test_devices_that_share_shards_stay_equal_bit_for_bit() -> None:
             data = np.asarray(shard.data)
             first = found.setdefault(str(shard.index), data)
             np.testing.assert_array_equal(first, data)
+
+
+def test_steps_that_are_cut_up_keep_what_was_lost() -> None:
+    """A mean that is used a step later crosses beside the steps, on other devices."""
+    late = ("site", 2, {"consistency": Pipelined(1)})
+    scheme = cut_scheme(late, ("host", 2, Zero(2, Int8(block=16))))
+    with jax.enable_x64(True):
+        task, shapes = task_of(scheme), Tokens().example_shapes()
+        pair = Pair(
+            build(scheme, task, shapes, overlap=True), ReferenceEngine(scheme, task)
+        )
+        assert isinstance(pair.program.executables, Overlapped)
+        follow_copies(pair, tokens_at, steps=STEPS, tolerance=1e-10)
 
 
 # Large enough for a block of 128 on each of 4 devices, but for the scales of norms.
