@@ -104,16 +104,13 @@ def shards_of(
             plain = _gathering(scaled, zero, remat, precision)
         else:
             plain = _gathering_apart(scaled, zero, tensors, axes, remat, precision)
-    gathers_once = zero is not None and zero.stage == 3 and pipe is not None
-    step = accumulated(plain, microbatches)
-    if zero is not None and gathers_once:
-        step = _gathered_first(step, zero)
-    if zero is not None and scattering is None:
-        step = (
-            _then(step, zero.reduce)
-            if gathers_once
-            else _reduced(plain, zero, microbatches)
-        )
+    step = _reduced(
+        plain,
+        zero,
+        microbatches,
+        gathers_once=pipe is not None,
+        is_coded=scattering is not None,
+    )
     step = _then(step, sequence.sum) if sequence else step
     if expert is not None:
         is_cut = [expert.axis in tensor.axes for tensor in tensors]
@@ -151,13 +148,38 @@ def _scattered(scattering: Scattering | None) -> tuple[Any, Any]:
     return remember, scatter
 
 
-def _reduced(plain: Step, zero: Zero, microbatches: int) -> Step:
-    """Adds microbatches up, and gives each device its shard of everyone's sum."""
-    if zero.stage == 3:
-        return _then(accumulated(plain, microbatches), zero.sum_whole)
+def _reduced(
+    plain: Step,
+    zero: Zero | None,
+    microbatches: int,
+    *,
+    gathers_once: bool,
+    is_coded: bool,
+) -> Step:
+    """Adds microbatches up, and gives each device its shard of everyone's sum.
+
+    A gradient that is coded is left whole, and each device's own.
+
+    Args:
+        plain: (parameters, batch) -> (loss, gradient).
+        zero: The shards.
+        microbatches: How many.
+        gathers_once: Whether stage 3 gathers before all of them, for a pipeline.
+        is_coded: Whether gradients cross in a code, once a step.
+    """
+    step = accumulated(plain, microbatches)
+    if zero is None:
+        return step
+    gathers_once = gathers_once and zero.stage == 3
+    if gathers_once:
+        step = _gathered_first(step, zero)
+    if is_coded:
+        return step
+    if zero.stage == 3 and not gathers_once:
+        return _then(step, zero.sum_whole)
     if zero.stage == 2:
         return accumulated(_then(plain, zero.reduce), microbatches)
-    return _then(accumulated(plain, microbatches), zero.reduce)
+    return _then(step, zero.reduce)
 
 
 def _gathered_first(whole: Step, zero: Zero) -> Step:
