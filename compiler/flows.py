@@ -73,12 +73,13 @@ def flows_of(
     partition = partition_of(axes, tensors, task)
     if partition is not None:
         return (Flow(partition.name, partition.axis, (), by_partitioner=True),)
-    settings = (train.accumulate, train.remat, train.precision)
+    settings = (train.accumulate, train.remat, train.precision, train.seed)
     shards = shards_of(axes, tensors, task, *settings)
 
     def step(params: Any, batch: Any) -> Any:
         loss, gradient = shards.gradient(params, None, batch)
-        return loss, gradient, shards.keep(shards.own(params))
+        gradient, lost = shards.scatter(gradient, shards.remember(params))
+        return loss, gradient, lost, shards.keep(shards.own(params))
 
     mesh = abstract_mesh({axis.name: axis.size for axis in axes})
     everywhere = PartitionSpec()

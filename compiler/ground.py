@@ -100,7 +100,7 @@ def ground_of(plan: Plan, task: Task, mesh: Mesh | AbstractMesh) -> Ground:
     """Returns what the functions of a program stand on."""
     parts = parts_of(plan)
     layout = layout_of(plan, parts)
-    settings = (plan.accumulate, plan.remat, plan.precision)
+    settings = (plan.accumulate, plan.remat, plan.precision, plan.seed)
     partition = partition_of(plan.axes, plan.tensors, task)
     written = [a for a in plan.axes if partition is None or a.name != partition.axis]
     shards = shards_of(written, plan.tensors, task, *settings)

@@ -23,7 +23,14 @@ from jax.sharding import PartitionSpec
 from diamond.compiler.agreements import Part
 from diamond.compiler.exchange.contract import Leaves, Mixer, Tree
 from diamond.compiler.ground import Active, Ground
-from diamond.compiler.member import Values, differentiated, exchanged, finished, of
+from diamond.compiler.member import (
+    Values,
+    differentiated,
+    exchanged,
+    finished,
+    of,
+    scattered,
+)
 from diamond.compiler.plan import LANDING, Subject
 from diamond.compiler.scopes import SCOPE
 from diamond.compiler.state import Arrays, add_dims, drop_dims
@@ -96,9 +103,9 @@ class Lane(NamedTuple):
         def body(arrays: Arrays, batch: Batch) -> tuple[Ahead, Any]:
             local, shards = ground.drop_copies(arrays), ground.shards
             loss, gradients = differentiated(local, batch, shards, active)
-            values = Values(jax.tree.leaves(gradients), local.rules, local.mixers)
+            values = scattered(local, gradients, shards)
             values = exchanged(values, local, shards, before)
-            done = ground.add_copies(local._replace(**_done(values, before)))
+            done = ground.add_copies(local._replace(**self._done(values, before)))
             losses = loss.reshape((1,) * len(ground.placing.losses))
             leaves = add_dims(values.leaves, self._dims)
             return Ahead(leaves, done.rules, done.mixers), losses
@@ -190,13 +197,19 @@ class Lane(NamedTuple):
         return {name: specs[self.aside[name].clause] for name in names}
 
     def _of_ahead(self, before: Active) -> Ahead:
-        specs = self.ground.placing.arrays
         leaves: Any = self.each
-        return Ahead(
-            leaves,
-            {part.clause: specs.rules[part.clause] for part, _ in before},
-            {part.memory: specs.mixers[part.memory] for part, _ in before},
-        )
+        return Ahead(leaves, **self._done(self.ground.placing.arrays, before))
+
+    def _done(
+        self, held: Values | Arrays, before: Active
+    ) -> dict[str, dict[str, Tree]]:
+        """Returns what exchanges before the lane's have, and strategies' codecs."""
+        memories = {part.memory for part in self.ground.parts}
+        changed = {part.memory for part, _ in before} | (set(held.mixers) - memories)
+        return {
+            "rules": {part.clause: held.rules[part.clause] for part, _ in before},
+            "mixers": {k: state for k, state in held.mixers.items() if k in changed},
+        }
 
     def _split(self, active: Active) -> tuple[Active, Active]:
         """Returns the exchanges of gradients before the lane's, and the others."""
@@ -217,13 +230,6 @@ def _with(arrays: Arrays, ahead: Ahead) -> Arrays:
     return arrays._replace(
         rules={**arrays.rules, **ahead.rules}, mixers={**arrays.mixers, **ahead.mixers}
     )
-
-
-def _done(values: Values, before: Active) -> dict[str, dict[str, Tree]]:
-    return {
-        "rules": {part.clause: values.rules[part.clause] for part, _ in before},
-        "mixers": {part.memory: values.mixers[part.memory] for part, _ in before},
-    }
 
 
 def _offering(part: Part, arrived: Leaves | None) -> Part:

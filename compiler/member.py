@@ -48,7 +48,7 @@ def fresh(
     mine = shards.own(params)
     leaves = jax.tree.leaves(mine)
     rules: dict[str, Tree] = {}
-    mixers: dict[str, Tree] = {}
+    mixers = shards.remember(params)
     for part in parts:
         taken = _taken(leaves, part)
         mixers.setdefault(part.memory, part.mixer.init(taken))
@@ -110,11 +110,18 @@ def differentiated(
     return shards.gradient(local.params, seen(local, shards, active), batch)
 
 
+def scattered(local: Arrays, gradients: Params, shards: Shards) -> Values:
+    """Gives each device its shard of gradients that strategies send in a code."""
+    gradients, lost = shards.scatter(gradients, local.mixers)
+    mixers = {**local.mixers, **lost}
+    return Values(jax.tree.leaves(gradients), local.rules, mixers)
+
+
 def moved(
     local: Arrays, gradients: Params, task: Task, shards: Shards, active: Active
 ) -> Arrays:
-    """Returns a device's next state, given its gradients as it owns them."""
-    values = Values(jax.tree.leaves(gradients), local.rules, local.mixers)
+    """Returns a device's next state, given its gradients as they come."""
+    values = scattered(local, gradients, shards)
     values = exchanged(values, local, shards, of(active, "gradients"))
     return finished(values, local, task, shards, active)
 

@@ -9,10 +9,18 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from diamond.compiler.plan import MeshAxis
+from diamond.dsl.vocabulary.tables import word_of
+
 SCOPE = "diamond:"
 _TURNS = "turns:"
 _NAME = re.compile(SCOPE + r"([\w.]+)")
 _TAKEN = re.compile(_TURNS + r"([0-9,]+)of([0-9]+)")
+
+
+def scope_of(axis: MeshAxis) -> str:
+    """Names what a strategy sends: `axis.strategy`."""
+    return f"{axis.name}.{word_of(axis.strategy)}"
 
 
 def name_in(text: str) -> str | None:

@@ -11,21 +11,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from diamond.compiler.accumulation import Step, accumulated
 from diamond.compiler.parallelism.expert import ExpertGroup
 from diamond.compiler.parallelism.group import Group
 from diamond.compiler.parallelism.pipeline import Pipeline, pipelined
+from diamond.compiler.parallelism.scattering import Scattering, scattering_of
 from diamond.compiler.parallelism.sequence import TokenGroup
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.staging import pipeline_axis, stack_for, table_on
-from diamond.compiler.parallelism.zero import Zero
-from diamond.compiler.plan import MeshAxis, TensorSpec
-from diamond.compiler.scopes import SCOPE
+from diamond.compiler.parallelism.zero import Zero, zero_of
+from diamond.compiler.plan import MeshAxis, TensorSpec, local_tensor
+from diamond.compiler.scopes import SCOPE, scope_of
 from diamond.compiler.task import Batch, Params, Task
 from diamond.dsl import vocabulary as words
-from diamond.dsl.legality.layers import layer_of
-from diamond.dsl.vocabulary.tables import word_of
 
 _CUT = {
     "tensor": "layers",
@@ -34,6 +34,7 @@ _CUT = {
     "features": "inputs",
 }
 
+Memory = dict[str, Any]
 Loss = Callable[[Params, Batch], jax.Array]
 Scaled = Callable[[Params, Batch], tuple[jax.Array, jax.Array]]
 
@@ -46,12 +47,18 @@ class Shards(NamedTuple):
         keep: What it updated -> parameters as they are kept.
         gradient: (parameters as they are kept, where else to take the gradient as they
             are owned or None, this device's share of the batch) -> (mean loss of that
-            share, gradient of the copy's mean loss as it is owned).
+            share, gradient of the copy's mean loss as it is owned, or as `scatter`
+            takes it).
+        remember: Parameters -> what codecs of the strategies lost at first, by key.
+        scatter: (gradient, what they lost) -> (gradient as it is owned, what they
+            lost).
     """
 
     own: Callable[[Params], Params]
     keep: Callable[[Params], Params]
     gradient: Callable[[Params, Params | None, Batch], tuple[jax.Array, Params]]
+    remember: Callable[[Params], Memory]
+    scatter: Callable[[Params, Memory], tuple[Params, Memory]]
 
 
 def shards_of(
@@ -61,6 +68,7 @@ def shards_of(
     microbatches: int = 1,
     remat: str = "none",
     precision: str = "fp32",
+    seed: int = 0,
 ) -> Shards:
     """Builds the functions for the strategies of some axes.
 
@@ -73,65 +81,114 @@ def shards_of(
         remat: What the loss computes again for its gradient.
         precision: `bf16` where the loss rounds parameters to that, so that they can be
             rounded before they are gathered for it.
+        seed: Of what codecs of the strategies draw.
 
     Raises:
         ValueError: If an axis cuts layers and the task cannot say how.
     """
     pipe = pipeline_axis(axes)
-    zero = next((z for axis in axes if (z := _zero_of(axis, tensors))), None)
+    zero = next((z for axis in axes if (z := zero_of(axis, tensors))), None)
+    scattering = scattering_of(axes, tensors, seed)
     sequence, expert = _sequence_of(axes), _expert_of(axes)
-    parts = math.prod(group.size for group in (zero, sequence, expert) if group)
+    added_up = (None if scattering else zero, sequence, expert)
+    parts = math.prod(group.size for group in added_up if group)
     if pipe is not None:
         stages = Pipeline(pipe.name, table_on(pipe), SCOPE + scope_of(pipe))
         stack = stack_for(pipe, task, _spread_of(axes))
         plain = pipelined(stages, stack, 1 / parts)
     else:
         scaled = _scaled(loss_of(axes, task), parts)
-        if zero is not None and zero.stage == 3:
+        if zero is None or zero.stage < 3:
+            plain = _plain(scaled)
+        elif scattering is None:
             plain = _gathering(scaled, zero, remat, precision)
         else:
-            plain = _plain(scaled)
-    if zero is not None and zero.stage == 3 and pipe is not None:
-        step = _gathered_once(plain, zero, microbatches)
-    else:
-        step = _reduced(plain, zero, microbatches)
+            plain = _gathering_apart(scaled, zero, tensors, axes, remat, precision)
+    step = _reduced(
+        plain,
+        zero,
+        microbatches,
+        gathers_once=pipe is not None,
+        is_coded=scattering is not None,
+    )
     step = _then(step, sequence.sum) if sequence else step
     if expert is not None:
         is_cut = [expert.axis in tensor.axes for tensor in tensors]
         step = _then(step, functools.partial(expert.sum_but, is_cut))
+    return _shards(step, zero, scattering)
+
+
+def _shards(step: Step, zero: Zero | None, scattering: Scattering | None) -> Shards:
+    remember, scatter = _scattered(scattering)
     if zero is None or zero.stage == 3:
-        return Shards(_same, _same, _seen(step))
+        return Shards(_same, _same, _seen(step), remember, scatter)
     return Shards(
         own=lambda params: _over_leaves(zero.own, params),
         keep=lambda owned: _over_leaves(zero.gather, owned),
         gradient=_seen(step, lambda owned: _over_leaves(zero.gather, owned)),
+        remember=remember,
+        scatter=scatter,
     )
 
 
-def _reduced(plain: Step, zero: Zero | None, microbatches: int) -> Step:
-    """Adds microbatches up, and gives each device its shard of everyone's sum."""
+def _scattered(scattering: Scattering | None) -> tuple[Any, Any]:
+    """Returns how gradients are scattered with what was lost; nothing where not."""
+    if scattering is None:
+        return lambda params: {}, lambda gradient, lost: (gradient, {})
+    key = scattering.key
+
+    def remember(params: Params) -> Memory:
+        return {key: scattering.init(jax.tree.leaves(params)[0].dtype)}
+
+    def scatter(gradient: Params, lost: Memory) -> tuple[Params, Memory]:
+        leaves, tree = jax.tree.flatten(gradient)
+        shards, left = scattering.mean(leaves, lost[key])
+        return jax.tree.unflatten(tree, shards), {key: left}
+
+    return remember, scatter
+
+
+def _reduced(
+    plain: Step,
+    zero: Zero | None,
+    microbatches: int,
+    *,
+    gathers_once: bool,
+    is_coded: bool,
+) -> Step:
+    """Adds microbatches up, and gives each device its shard of everyone's sum.
+
+    A gradient that is coded is left whole, and each device's own.
+
+    Args:
+        plain: (parameters, batch) -> (loss, gradient).
+        zero: The shards.
+        microbatches: How many.
+        gathers_once: Whether stage 3 gathers before all of them, for a pipeline.
+        is_coded: Whether gradients cross in a code, once a step.
+    """
+    step = accumulated(plain, microbatches)
     if zero is None:
-        return accumulated(plain, microbatches)
-    if zero.stage == 3:
-        return _then(accumulated(plain, microbatches), zero.sum_whole)
+        return step
+    gathers_once = gathers_once and zero.stage == 3
+    if gathers_once:
+        step = _gathered_first(step, zero)
+    if is_coded:
+        return step
+    if zero.stage == 3 and not gathers_once:
+        return _then(step, zero.sum_whole)
     if zero.stage == 2:
         return accumulated(_then(plain, zero.reduce), microbatches)
-    return _then(accumulated(plain, microbatches), zero.reduce)
+    return _then(step, zero.reduce)
 
 
-def _gathered_once(plain: Step, zero: Zero, microbatches: int) -> Step:
-    """Stage 3 around a pipeline: gathers before its ticks, and scatters after them."""
-    whole = accumulated(plain, microbatches)
+def _gathered_first(whole: Step, zero: Zero) -> Step:
+    """Stage 3 around a pipeline: parameters are gathered before its ticks."""
 
     def step(owned: Params, batch: Batch) -> tuple[jax.Array, Params]:
         return whole(_over_leaves(zero.gather, owned), batch)
 
-    return _then(step, zero.reduce)
-
-
-def scope_of(axis: MeshAxis) -> str:
-    """Names what a strategy sends: `axis.strategy`."""
-    return f"{axis.name}.{word_of(axis.strategy)}"
+    return step
 
 
 def loss_of(axes: Sequence[MeshAxis], task: Task) -> Loss:
@@ -182,30 +239,6 @@ def _sequence_of(axes: Sequence[MeshAxis]) -> TokenGroup | None:
 def _expert_of(axes: Sequence[MeshAxis]) -> ExpertGroup | None:
     group = _group_of(axes, words.Expert)
     return ExpertGroup(*group) if group else None
-
-
-def _zero_of(axis: MeshAxis, tensors: Sequence[TensorSpec]) -> Zero | None:
-    if not isinstance(axis.strategy, words.Zero) or axis.size == 1:
-        return None
-    dims = tuple(_dim_of(tensor, axis.name) for tensor in tensors)
-    scope, stage = SCOPE + scope_of(axis), axis.strategy.stage
-    return Zero(axis.name, axis.size, stage, dims, _together(tensors, dims), scope)
-
-
-def _together(
-    tensors: Sequence[TensorSpec], dims: Sequence[int | None]
-) -> tuple[tuple[int, ...], ...]:
-    """Returns what is cut, tensors of one layer and element type together."""
-    messages: dict[tuple[str, str], list[int]] = {}
-    for place, (tensor, dim) in enumerate(zip(tensors, dims, strict=True)):
-        if dim is not None:
-            key = layer_of(tensor.path), tensor.dtype
-            messages.setdefault(key, []).append(place)
-    return tuple(tuple(places) for places in messages.values())
-
-
-def _dim_of(tensor: TensorSpec, axis: str) -> int | None:
-    return next((dim for dim, axes in enumerate(tensor.cuts) if axis in axes), None)
 
 
 def _same(params: Params) -> Params:
@@ -264,3 +297,37 @@ def _gathering(scaled: Scaled, zero: Zero, remat: str, precision: str) -> Step:
         return scaled(_over_leaves(gather, owned), batch)
 
     return _plain(zero.forgetting(inside, remat))
+
+
+def _gathering_apart(
+    scaled: Scaled,
+    zero: Zero,
+    tensors: Sequence[TensorSpec],
+    axes: Sequence[MeshAxis],
+    remat: str,
+    precision: str,
+) -> Step:
+    """Stage 3 whose gradients are coded: the transpose leaves them whole.
+
+    They are this device's own, and held whole until they are coded.
+    """
+    gather = zero.gather_narrow if precision == "bf16" else zero.gather
+    sizes = {each.name: each.size for each in axes if each.name != zero.axis}
+    shapes = [local_tensor(tensor, {**sizes, zero.axis: 1}).shape for tensor in tensors]
+
+    def inside(
+        wholes: list[Any], owned: Params, batch: Batch
+    ) -> tuple[jax.Array, jax.Array]:
+        found = _over_leaves(lambda x: zero.gather_for(gather, x, wholes), owned)
+        return scaled(found, batch)
+
+    differentiated = jax.grad(zero.forgetting(inside, remat), has_aux=True)
+
+    def step(owned: Params, batch: Batch) -> tuple[jax.Array, Params]:
+        leaves, tree = jax.tree.flatten(owned)
+        pairs = zip(shapes, leaves, strict=True)
+        wholes = [jnp.zeros(shape, leaf.dtype) for shape, leaf in pairs]
+        gradient, value = differentiated(wholes, owned, batch)
+        return value, jax.tree.unflatten(tree, gradient)
+
+    return step

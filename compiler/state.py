@@ -18,7 +18,9 @@ from diamond.compiler.agreements import Part
 from diamond.compiler.parallelism.cuts import stored
 from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.features import INPUTS, columns_axis
+from diamond.compiler.parallelism.scattering import is_coded
 from diamond.compiler.plan import Plan, TensorSpec
+from diamond.compiler.scopes import scope_of
 from diamond.compiler.task import Params, Task
 
 Tree = Any
@@ -35,7 +37,8 @@ class State(NamedTuple):
             for that of a parameter server, whose members own different shards of it.
         rules: For each consistency clause, its rule's state, with a leading dim for
             each axis of `Layout.rules`.
-        mixers: For each codec's memory, its mixer's state, likewise.
+        mixers: For each codec's memory, its mixer's state, likewise; what a codec of a
+            strategy lost, whose gradients differ on every device.
     """
 
     step: np.ndarray
@@ -66,12 +69,16 @@ class Layout(NamedTuple):
 def layout_of(plan: Plan, parts: tuple[Part, ...]) -> Layout:
     """Returns the axes along which a plan's state differs."""
     loose, shards = plan.loose_axes, plan.shard_axes
+    everywhere = tuple(axis.name for axis in plan.axes)
     serving = [p.exchange.agreement.axis for p in parts if p.mixer.server]
     return Layout(
         params=loose,
         optimizer=_in_order(plan, {*loose, *serving}) + shards * bool(serving),
         rules={part.clause: _rule_axes(plan, part) + shards for part in parts},
-        mixers={part.memory: _mixer_axes(plan, part) + shards for part in parts},
+        mixers={
+            **{part.memory: _mixer_axes(plan, part) + shards for part in parts},
+            **{scope_of(axis): everywhere for axis in plan.axes if is_coded(axis)},
+        },
     )
 
 

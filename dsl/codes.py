@@ -624,9 +624,21 @@ CODES = (
         "ensemble predict, so that there must be an ensemble, and classes or tokens.",
     ),
     Code(
+        "D120",
+        "codec does not go with `zero`",
+        "Under `zero` each member sends a piece of its gradient to each owner of "
+        "shards, so that a codec must code each piece by itself.",
+    ),
+    Code(
         "D121",
         "heads in uneven groups",
         "A head of keys and values serves a group of attention heads, and all groups "
         "are equally large.",
+    ),
+    Code(
+        "D122",
+        "codec that codes no tensor",
+        "Under `zero` a tensor is coded if its piece for each device fills a block, "
+        "and no tensor of the model does. This is known once the model is made.",
     ),
 )

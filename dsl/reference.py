@@ -35,7 +35,7 @@ PLACES = {
         "`delays` of `stale_synchronous` and of `asynchronous`: "
         "`delays = delays(law = uniform, mean = 2)`.",
     ),
-    "compression": ("Compression", "`compression` of `replicas`."),
+    "compression": ("Compression", "`compression` of `replicas` and of `zero`."),
     "strategy": ("Strategies", "Over an axis, in the block `parallelism`."),
     "redundancy": ("Redundancy", "`redundancy` of `replicas`."),
 }

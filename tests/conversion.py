@@ -60,14 +60,38 @@ def converted(pair: Pair, reference: ReferenceState) -> State:
         copies(lambda m: reference.params[m], layout.params),
         copies(lambda m: _optimizer(pair, reference, m), layout.optimizer),
         rules,
-        mixers,
+        {**mixers, **_lost(pair, reference)},
     )
+
+
+def _lost(pair: Pair, reference: ReferenceState) -> dict[str, Any]:
+    """Returns what a codec under `zero` lost, where no other strategy cuts a copy."""
+    how = pair.engine.scattering
+    if how is None:
+        return {}
+    plan = pair.program.plan
+    key = f"{how.axis}.zero"
+    fresh = pair.program.executables.arrays.mixers[key]
+
+    def of_devices(*residuals: Any) -> np.ndarray:
+        return np.stack([each.worker for each in residuals])
+
+    of_members = [[of_devices(*lost) for lost in cut] for [cut] in reference.scattered]
+    stacked = [np.stack(each) for each in zip(*of_members, strict=True)]
+    sizes = tuple(axis.size for axis in plan.axes)
+    worker = tuple(
+        None if like is None else each.reshape(*sizes, -1)
+        for each, like in zip(stacked, fresh.worker, strict=True)
+    )
+    uses = fresh.uses and np.full(sizes, reference.step, np.uint32)
+    return {key: type(fresh)(worker, uses)}
 
 
 def _stacked(program: Program, trees: list[Any], axes: tuple[str, ...]) -> Any:
     """Stacks one tree a member into leading dims for the axes that differ."""
-    sizes = tuple(axis.size for axis in program.plan.axes)
-    where = tuple(slice(None) if axis.name in axes else 0 for axis in program.plan.axes)
+    whole = [axis for axis in program.plan.axes if axis.holds_copies]
+    sizes = tuple(axis.size for axis in whole)
+    where = tuple(slice(None) if axis.name in axes else 0 for axis in whole)
     chosen = np.arange(len(trees)).reshape(sizes)[where]
 
     def stack(*leaves: Any) -> np.ndarray:

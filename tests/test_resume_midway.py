@@ -28,7 +28,7 @@ data digits {{ batch = 12 }}
 train {{ steps = {STEPS}; checkpoint = {STOP}; optimizer = """
 LATE = "delays = delays(law = geometric, mean = 1, seed = 4)"
 
-# Members, and what stands in `replicas over site`.
+# Members, and what stands in `replicas over site`, or is laid over it.
 QUICK = {
     "slowmo": (2, "consistency = local(every = 3, outer = slowmo, state = average)"),
     "stale_synchronous": (4, f"consistency = stale_synchronous(bound = 3, {LATE})"),
@@ -52,6 +52,7 @@ QUICK = {
     "gathered": (2, "compression = topk(density = 0.1, feedback = true)"),
     "powersgd": (2, "compression = powersgd(rank = 2, start = 2, feedback = true)"),
     "onebit": (4, "compression = onebit(start = 4)"),
+    "zero": (4, "zero(stage = 3, compression = int8(block = 8))"),
     "dgc": (2, "compression = dgc(density = 0.03, warmup = 12)"),
     "scheduled": (
         2,
@@ -72,6 +73,7 @@ OTHERS = {
     "onebit_warming": (2, "compression = onebit(start = 9)"),
     "randomk": (2, "compression = randomk(density = 0.2, feedback = false)"),
     "qsgd": (4, "compression = qsgd(bits = 4)"),
+    "zero_qsgd": (4, "zero(stage = 2, compression = qsgd(bits = 4, bucket = 8))"),
 }
 CASES = QUICK | OTHERS
 # What is kept and read no more: the mean of a fragment that has landed.
@@ -101,7 +103,10 @@ def _set(settings):
 def _session(name):
     members, clauses = CASES[name]
     optimizer = "sgd(lr = 0.05)" if name == "dgc" else "adam(learning_rate = 0.01)"
-    mesh = f"mesh {{ site = {members} }}\nreplicas over site {{\n{clauses}\n}}"
+    laid = f"replicas over site {{\n{clauses}\n}}"
+    if name.startswith("zero"):
+        laid = f"parallelism {{ {clauses} over site }}"
+    mesh = f"mesh {{ site = {members} }}\n{laid}"
     # 1-bit Adam leaves tensors alone that are smaller than its block.
     wide = SCHEME.replace("width = 8", "width = 32")
     head = wide if "onebit" in name else SCHEME

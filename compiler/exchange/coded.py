@@ -95,10 +95,7 @@ def coded(codec: Codec, size: int) -> Compressor:
             everyone = jax.tree.map(wire.gather, payload)
             vector, server = mean_of_decoded(everyone, size, whole, dtype), None
         else:
-            mine = swapped(payload, wire)
-            rows = None if counts is None else counts.reshape(size, -1)
-            own = fitted(codec, None if rows is None else rows[wire.place()])
-            part = mean_of_decoded(mine, size, own, dtype)
+            part, own = mean_of_chunk(payload, counts, codec, wire, dtype)
             vector, server = _answered(part, state, codec, own, wire)
         return unpack(vector, bucket, values), Feedback(
             worker, server, after(state.uses)
@@ -155,6 +152,26 @@ def swapped(payload: Any, wire: Wire) -> Any:
         return wire.swap(part.reshape(wire.size, -1, *part.shape[1:]))
 
     return jax.tree.map(swap, payload)
+
+
+def mean_of_chunk(
+    payload: Any, counts: jax.Array | None, codec: Codec, wire: Wire, dtype: Any
+) -> tuple[jax.Array, Codec]:
+    """Returns the mean of everyone's chunk of this member: the first of two phases.
+
+    Args:
+        payload: What this member sends, chunk after chunk.
+        counts: How many values its blocks hold; see `counts_for`.
+        codec: Its codec.
+        wire: The axis, of as many members as there are chunks.
+        dtype: Element type of the mean.
+
+    Returns:
+        The mean, and the codec fitted to this member's chunk.
+    """
+    rows = None if counts is None else counts.reshape(wire.size, -1)
+    own = fitted(codec, None if rows is None else rows[wire.place()])
+    return mean_of_decoded(swapped(payload, wire), wire.size, own, dtype), own
 
 
 def mean_of_decoded(payloads: Any, size: int, codec: Codec, dtype: Any) -> jax.Array:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from diamond.compiler.exchange.coded import exact_mean
-from diamond.compiler.exchange.contract import Compressor, Leaves
+from diamond.compiler.exchange.contract import Codec, Compressor, Leaves
 from diamond.compiler.exchange.wire import Wire
 from diamond.compiler.plan import TensorSpec
 
@@ -31,7 +31,9 @@ class Speeds(NamedTuple):
 
 
 def dense_places(
-    tensors: Sequence[TensorSpec], compressor: Compressor, exclude: tuple[str, ...]
+    tensors: Sequence[TensorSpec],
+    compressor: Compressor | Codec,
+    exclude: tuple[str, ...],
 ) -> dict[int, str]:
     """Returns the places of the tensors that cross as they are, and what they are.
 
@@ -77,7 +79,7 @@ def with_dense(
         return merged(found, exact), state
 
     made = compressor._replace(init=init, mean=mean)
-    notes = [_note(reasons, num)]
+    notes = [note_on(reasons, num)]
     if compressor.dense_momentum:
         made = _with_momentum(made, dense)
         notes.append(f"there {{y}} <- u <- {compressor.dense_momentum:g} u + {{y}}")
@@ -113,7 +115,13 @@ def _without(values: Leaves, places: frozenset[int]) -> Leaves:
     return part_of(values, frozenset(range(len(values))) - places)
 
 
-def _note(reasons: Mapping[int, str], num: int) -> str:
+def note_on(reasons: Mapping[int, str], num: int) -> str:
+    """Says how many of `num` tensors cross as they are, and why.
+
+    Example:
+        >>> note_on({0: "vectors", 3: "vectors"}, 8)
+        '2 of 8 tensors cross as they are: 2 vectors'
+    """
     kinds = Counter(reasons.values())
     what = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     return f"{len(reasons)} of {num} tensors cross as they are: {what}"

@@ -57,7 +57,7 @@ def taken_apart(
     wholes: Arrays, dims: Sequence[int], devices: int
 ) -> tuple[jax.Array, list[Any]]:
     """Returns everyone's packed shards, `[devices, values]`, and the shards' shapes."""
-    parts = [_apart(x, dim, devices) for x, dim in zip(wholes, dims, strict=True)]
+    parts = [apart(x, dim, devices) for x, dim in zip(wholes, dims, strict=True)]
     rows = jnp.concatenate([part.reshape(devices, -1) for part in parts], 1)
     return rows, [jax.ShapeDtypeStruct(p.shape[1:], p.dtype) for p in parts]
 
@@ -73,8 +73,13 @@ def _joined(shards: jax.Array, dim: int) -> jax.Array:
     return whole.reshape(*whole.shape[:dim], -1, *whole.shape[dim + 2 :])
 
 
-def _apart(whole: jax.Array, dim: int, parts: int) -> jax.Array:
-    """Cuts a dim into equal parts, `[parts, ...]`."""
+def apart(whole: jax.Array, dim: int, parts: int) -> jax.Array:
+    """Cuts a dim into equal parts, `[parts, ...]`.
+
+    Example:
+        >>> apart(jnp.zeros((2, 6)), 1, 3).shape
+        (3, 2, 2)
+    """
     shape = whole.shape
     split = whole.reshape(*shape[:dim], parts, -1, *shape[dim + 1 :])
     return jnp.moveaxis(split, dim, 0)

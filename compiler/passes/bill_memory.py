@@ -11,6 +11,7 @@ import numpy as np
 from diamond.compiler.agreements import Part, parts_of
 from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.parallelism.cuts import stored
+from diamond.compiler.parallelism.scattering import is_coded, scattering_of
 from diamond.compiler.plan import Holding, Plan, TensorSpec, local_tensor
 from diamond.compiler.sizes import bytes_of
 from diamond.dsl import vocabulary as words
@@ -26,8 +27,9 @@ def bill_memory(plan: Plan) -> Plan:
     kept = [local_tensor(stored(tensor, plan.axes), sizes) for tensor in plan.tensors]
     held = [
         Holding("parameters", bytes_of(_abstract(plan, kept))),
-        Holding("gradients", bytes_of(params)),
+        Holding("gradients", bytes_of(_abstract(plan, _gradients(plan)))),
         Holding(_optimizer(plan), plan.optimizer_bytes),
+        *_lost(plan),
     ]
     keys: set[str] = set()
     for part in parts_of(plan, Tape().wire):
@@ -42,6 +44,21 @@ def bill_memory(plan: Plan) -> Plan:
             keys.add(key)
     held.append(Holding("batch", plan.batch_bytes))
     return replace(plan, memory=tuple(held))
+
+
+def _gradients(plan: Plan) -> list[TensorSpec]:
+    """Returns a device's gradients: those that are coded are held whole until then."""
+    sizes = {a.name: 1 if is_coded(a) else a.size for a in plan.axes}
+    return [local_tensor(tensor, sizes) for tensor in plan.tensors]
+
+
+def _lost(plan: Plan) -> list[Holding]:
+    """Returns what a codec of the shards remembers, if it does."""
+    scattering = scattering_of(plan.axes, plan.tensors)
+    if scattering is None:
+        return []
+    size = bytes_of(jax.eval_shape(lambda: scattering.init(_dtype(plan))))
+    return [Holding(f"{scattering.key}: state of compression", size)] if size else []
 
 
 def _keeper(part: Part) -> str:
@@ -68,5 +85,9 @@ def _states(part: Part, params: list[Any]) -> tuple[Any, Any]:
 
 
 def _abstract(plan: Plan, tensors: Sequence[TensorSpec]) -> list[jax.ShapeDtypeStruct]:
-    dtype = np.dtype("float64" if plan.precision == "fp64" else "float32")
+    dtype = _dtype(plan)
     return [jax.ShapeDtypeStruct(tensor.shape, dtype) for tensor in tensors]
+
+
+def _dtype(plan: Plan) -> np.dtype[Any]:
+    return np.dtype("float64" if plan.precision == "fp64" else "float32")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from diamond.compiler.passes.begin import Shapes, begin
+from diamond.compiler.parallelism.scattering import scattering_of
+from diamond.compiler.passes.begin import Shapes, axes_of, begin
 from diamond.compiler.passes.bill_memory import bill_memory
 from diamond.compiler.passes.mark_loose import mark_loose
 from diamond.compiler.passes.place_exchanges import place_exchanges
@@ -11,6 +12,7 @@ from diamond.compiler.passes.write_equations import write_equations
 from diamond.compiler.plan import Plan, TensorSpec
 from diamond.compiler.verify import verify
 from diamond.dsl.legality import Refusal, of_tensors
+from diamond.dsl.legality.scattering import tensors_reached
 from diamond.dsl.vocabulary import Scheme
 
 PASSES: tuple[Callable[[Plan], Plan], ...] = (
@@ -30,6 +32,7 @@ def make_plan(scheme: Scheme, shapes: Shapes) -> Plan:
         PlanError: If a pass broke the plan.
     """
     verify_tensors(scheme, shapes.tensors)
+    _verify_scattering(scheme, shapes.tensors)
     plan = begin(scheme, shapes)
     verify(plan, after="begin")
     for step in PASSES:
@@ -45,5 +48,16 @@ def verify_tensors(scheme: Scheme, tensors: Sequence[TensorSpec]) -> None:
         SchemeError: If it speaks of tensors or layers that are not there.
     """
     found = tuple(of_tensors(scheme, [tensor.path for tensor in tensors]))
+    if found:
+        raise Refusal(found)
+
+
+def _verify_scattering(scheme: Scheme, tensors: Sequence[TensorSpec]) -> None:
+    """Holds a codec under `zero` against the tensors, once they are cut."""
+    scattering = scattering_of(axes_of(scheme), tensors)
+    if scattering is None:
+        return
+    coded = sum(len(lot.places) for lot in scattering.lots)
+    found = tuple(tensors_reached(scheme, coded))
     if found:
         raise Refusal(found)

@@ -9,6 +9,7 @@ from diamond.compiler.exchange.wire import Tape
 from diamond.compiler.parallelism.cuts import is_gathered_at_once
 from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.features import columns_axis
+from diamond.compiler.parallelism.scattering import scattering_of
 from diamond.compiler.parallelism.staging import microbatches_of
 from diamond.compiler.plan import MeshAxis, Plan
 from diamond.dsl import vocabulary as words
@@ -22,9 +23,13 @@ def write_equations(plan: Plan) -> Plan:
         if isinstance(axis.strategy, words.Expert):
             lines += _experts(plan, axis, axis.strategy)
     shards = [axis for axis in plan.axes if isinstance(axis.strategy, words.Zero)]
-    lines += [
-        f"g <- this device's shard of mean over {axis.name} of g" for axis in shards
-    ]
+    scattering = scattering_of(plan.axes, plan.tensors)
+    if scattering is not None:
+        lines += scattering.equations()
+    else:
+        lines += [
+            f"g <- this device's shard of mean over {axis.name} of g" for axis in shards
+        ]
     for part in parts:
         if part.exchange.subject == "gradients":
             lines += _exchange(part)

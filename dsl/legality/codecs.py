@@ -10,6 +10,7 @@ from diamond.dsl.legality.kinds import (
     VECTOR,
     Terms,
 )
+from diamond.dsl.legality.laid import scattered
 from diamond.dsl.legality.timeline import Part, all_segments
 from diamond.dsl.suggest import listed
 from diamond.dsl.vocabulary import compression as form
@@ -153,12 +154,20 @@ def feedback(scheme: Scheme) -> Iterator[Finding]:
             isinstance(center.term, AllReduce) and center.term.reduce == "majority"
         )
         if without and not forced and _errs_to_one_side(codec.term):
-            yield Finding(
-                "D061",
-                f"`{word_of(codec.term)}` over `{codec.axis}` without feedback: "
-                "what it rounds away is lost at every exchange",
-                (*codec.path, "feedback"),
-                expected="`feedback = true`, the default",
-                help="without it training may stall at a higher loss",
-                severity="warning",
-            )
+            yield _forgets(codec)
+    for _, codec in scattered(scheme):
+        without = getattr(codec.term, "feedback", True) is False
+        if without and isinstance(codec.term, VECTOR) and _errs_to_one_side(codec.term):
+            yield _forgets(codec)
+
+
+def _forgets(codec: Part) -> Finding:
+    return Finding(
+        "D061",
+        f"`{word_of(codec.term)}` over `{codec.axis}` without feedback: "
+        "what it rounds away is lost at every exchange",
+        (*codec.path, "feedback"),
+        expected="`feedback = true`, the default",
+        help="without it training may stall at a higher loss",
+        severity="warning",
+    )

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import TypeVar
 
+from diamond.dsl.legality.timeline import Part
+from diamond.dsl.vocabulary.compression import NoCompression
+from diamond.dsl.vocabulary.parallelism import Zero
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
 
 Kind = TypeVar("Kind")
@@ -19,3 +22,21 @@ def laid(scheme: Scheme, kind: type[Kind]) -> Iterator[tuple[Axis, Kind]]:
 def spread(scheme: Scheme, kind: type[Kind]) -> Iterator[tuple[Axis, Kind]]:
     """Yields those of them that have several devices."""
     return (pair for pair in laid(scheme, kind) if pair[0].size > 1)
+
+
+def scattered(scheme: Scheme) -> Iterator[tuple[Axis, Part]]:
+    """Yields the axes whose shards are owned by members that gradients cross to coded.
+
+    Beside each stands the codec, a part of the strategy that holds for the whole run.
+
+    Example:
+        >>> from diamond.dsl.vocabulary import Int8, Parallel
+        >>> laid = (Parallel(Zero(compression=Int8()), "host"),)
+        >>> scheme = Scheme("a", mesh=(Axis("host", 2),), parallelism=laid)
+        >>> [part.path for _, part in scattered(scheme)]
+        [('parallelism', 'host', 'compression')]
+    """
+    for axis, zero in laid(scheme, Zero):
+        if not isinstance(zero.compression, NoCompression):
+            path = ("parallelism", axis.name, "compression")
+            yield axis, Part(axis.name, path, zero.compression, 0, None)

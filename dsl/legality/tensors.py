@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from diamond.dsl.legality.finding import Finding
+from diamond.dsl.legality.laid import scattered
 from diamond.dsl.legality.streams import layers_suffice
 from diamond.dsl.legality.timeline import Part, outermost_first, parts_of
 from diamond.dsl.suggest import listed
@@ -26,12 +27,18 @@ def of_tensors(scheme: Scheme, paths: Sequence[str]) -> Iterator[Finding]:
         ('D088', ('replicas', 'site', 'compression', 'exclude', '0'))
     """
     yield from layers_suffice(scheme, paths)
+    for part in _codecs(scheme):
+        patterns = getattr(part.term, "exclude", ())
+        for place, pattern in enumerate(patterns):
+            if not any(fnmatchcase(path, pattern) for path in paths):
+                yield _matches_none(part, place, pattern, paths)
+
+
+def _codecs(scheme: Scheme) -> Iterator[Part]:
     for replicas in outermost_first(scheme):
-        for part in parts_of(replicas, "compression"):
-            patterns = getattr(part.term, "exclude", ())
-            for place, pattern in enumerate(patterns):
-                if not any(fnmatchcase(path, pattern) for path in paths):
-                    yield _matches_none(part, place, pattern, paths)
+        yield from parts_of(replicas, "compression")
+    for _, part in scattered(scheme):
+        yield part
 
 
 def _matches_none(

@@ -160,3 +160,20 @@ class Gradiveq(Term):
     every: int = arg("exchanges a basis lasts", default=20, minimum=1)
     feedback: bool = _feedback(False)
     exclude: tuple[str, ...] = _exclude()
+
+
+Compression = (
+    NoCompression
+    | Cast
+    | Int8
+    | Int4
+    | Qsgd
+    | Ternary
+    | Sign
+    | OneBit
+    | TopK
+    | RandomK
+    | Dgc
+    | PowerSgd
+    | Gradiveq
+)

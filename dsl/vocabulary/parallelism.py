@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from diamond.dsl.vocabulary.compression import Compression, NoCompression
 from diamond.dsl.vocabulary.fields import Term, arg
 
 
@@ -10,6 +11,12 @@ class Zero(Term):
     """Optimizer state, gradients and parameters are sharded, by stage."""
 
     stage: int = arg("how much is sharded", default=3, minimum=1, maximum=3)
+    compression: Compression = arg(
+        "in what form gradients cross to the owners of their shards",
+        default=NoCompression(),
+        family="compression",
+        cites=((..., "wang2023zero"),),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -630,6 +630,24 @@ REFERENCES = (
         "1910.00643",
     ),
     Reference(
+        "wang2023zero",
+        (
+            "Guanhua Wang",
+            "Heyang Qin",
+            "Sam Ade Jacobs",
+            "Connor Holmes",
+            "Samyam Rajbhandari",
+            "Olatunji Ruwase",
+            "Feng Yan",
+            "Lei Yang",
+            "Yuxiong He",
+        ),
+        "ZeRO++: Extremely Efficient Collective Communication for Giant Model Training",
+        2023,
+        eprint="2306.10209",
+        kind="misc",
+    ),
+    Reference(
         "wen2017terngrad",
         (
             "Wei Wen",

@@ -29,21 +29,7 @@ Consistency = (
     | when.Local
     | when.Elastic
 )
-Compression = (
-    form.NoCompression
-    | form.Cast
-    | form.Int8
-    | form.Int4
-    | form.Qsgd
-    | form.Ternary
-    | form.Sign
-    | form.OneBit
-    | form.TopK
-    | form.RandomK
-    | form.Dgc
-    | form.PowerSgd
-    | form.Gradiveq
-)
+Compression = form.Compression
 Strategy = (
     roles.Zero
     | roles.Tensor

@@ -92,7 +92,7 @@ def test_a_collective_that_no_exchange_planned_is_an_error(program) -> None:
     )
     stray = jax.jit(body).lower(jax.numpy.ones(8)).compile()
     with pytest.raises(CertificateError, match="no exchange"):
-        certify(program.plan, {frozenset(): stray})
+        certify(program.plan, {frozenset(): [stray]})
 
 
 def _looping(program, loop):
@@ -115,7 +115,7 @@ def test_a_collective_in_a_loop_of_unknown_length_is_an_error(program) -> None:
 
     looped = _looping(program, until_small)
     with pytest.raises(CertificateError, match="a loop over chip"):
-        certify(program.plan, {frozenset(): looped})
+        certify(program.plan, {frozenset(): [looped]})
 
 
 def test_a_collective_in_a_loop_counts_as_often_as_it_turns(program) -> None:
@@ -124,7 +124,7 @@ def test_a_collective_in_a_loop_counts_as_often_as_it_turns(program) -> None:
 
     looped = _looping(program, fifty)
     with pytest.raises(CertificateError, match="the compiled program 50"):
-        certify(program.plan, {frozenset(): looped})
+        certify(program.plan, {frozenset(): [looped]})
 
 
 def test_what_the_run_does_not_reach_is_named() -> None:

@@ -30,6 +30,7 @@ from diamond.dsl.vocabulary import (
     SlowMo,
     Synchronous,
     TopK,
+    Zero,
 )
 from diamond.dsl.vocabulary.fields import fields_of
 from diamond.dsl.vocabulary.references import REFERENCES, reference
@@ -210,4 +211,18 @@ def test_what_is_distilled_is_cited_last() -> None:
         "lakshminarayanan2017simple",
         "hansen1990neural",
         "hinton2015distilling",
+    ]
+
+
+def test_a_codec_under_zero_is_cited_after_it() -> None:
+    def cited(term: Zero) -> list[str]:
+        laid = (Parallel(term, "host"),)
+        scheme = Scheme("a", mesh=(Axis("host", 2),), parallelism=laid)
+        return [one.key for one in citations(scheme)]
+
+    assert cited(Zero()) == ["rajbhandari2020zero"]
+    assert cited(Zero(2, Int8(feedback=False))) == [
+        "rajbhandari2020zero",
+        "wang2023zero",
+        "dettmers2016bit",
     ]

@@ -59,6 +59,20 @@ def test_a_pattern_that_matches_no_tensor_is_shown_in_its_place(
     assert refused(capsys, "run", str(scheme), "--engine", "reference") == told
 
 
+def test_a_codec_that_codes_no_tensor_is_shown_in_its_place(
+    capsys: pytest.CaptureFixture[str],
+    golden: Callable[[Path, str], None],
+    scheme: Path,
+) -> None:
+    laid = "zero(stage = 2, compression = int8(block = 4096)) over host"
+    model, data, *_ = TEXT.splitlines()
+    lines = [model, data, "mesh { host = 4 }", f"parallelism {{ {laid} }}"]
+    scheme.write_text("\n".join(lines) + "\n")
+    assert guarded(diamondc, ["check", str(scheme)]) == 0
+    capsys.readouterr()
+    golden(BROKEN / "made_codes_nothing.txt", refused(capsys, "explain", str(scheme)))
+
+
 def test_a_pattern_of_an_override_is_shown_in_the_override(
     capsys: pytest.CaptureFixture[str], scheme: Path
 ) -> None:

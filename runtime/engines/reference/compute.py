@@ -5,7 +5,8 @@ one task compile it once.
 """
 
 import functools
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +37,11 @@ def optimizer_step(optimizer: optax.GradientTransformation) -> Function:
         return optax.apply_updates(x, updates), state
 
     return jax.jit(step)
+
+
+def mean(arrays: Sequence[Any]) -> Any:
+    """Returns the mean of what was computed for parts of equal size."""
+    return functools.reduce(operator.add, arrays) / len(arrays)
 
 
 def as_numpy(tree: Any) -> Any:

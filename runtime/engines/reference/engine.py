@@ -4,7 +4,8 @@ With x_i the parameters of member i, a step is
     1. for each axis whose rule begins here: what the rule remembers, at x_i
     2. g_i, the gradient of the mean loss of member i's share of the batch, at x_i or
        where the rule of an axis looks back to; with a mixture of experts, the mean of
-       the gradients of the parts of it that are routed apart
+       the gradients of the parts of it that are routed apart; with a code under `zero`,
+       the mean of what the devices of the copy send to the owners of its shards
     3. from the innermost axis outwards: what the rule of the axis makes of g
     4. x_i <- x_i + the optimizer's update for g_i
     5. from the innermost axis outwards: what the rule of the axis makes of x
@@ -15,9 +16,7 @@ JAX computes the gradient of the unsharded model and the optimizer's update, for
 member at a time on one device. Everything between members is NumPy.
 """
 
-import functools
 import math
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +32,7 @@ from diamond.runtime.engines.reference import (
     ensembles,
     members,
     replicas,
+    scattering,
     stages,
     variance,
     vectors,
@@ -40,7 +40,12 @@ from diamond.runtime.engines.reference import (
 from diamond.runtime.engines.reference.consistency import are_moved, rule_of
 from diamond.runtime.engines.reference.meeting import average
 from diamond.runtime.engines.reference.shards import cutter_of, names_of, shares_of
-from diamond.runtime.engines.reference.state import ReferenceState, Tree, Vector
+from diamond.runtime.engines.reference.state import (
+    OfMembers,
+    ReferenceState,
+    Tree,
+    Vector,
+)
 from diamond.runtime.engines.reference.timeline import axes_of
 
 Batch = Mapping[str, Any]
@@ -53,6 +58,7 @@ class ReferenceEngine:
         scheme: The scheme.
         task: What is trained.
         axes: The replica axes, from the outermost.
+        scattering: How gradients go to the owners of shards in a code, or None.
         sizes: Members along each replica axis.
         num_members: Members in all.
         ensemble: The axis whose members train alone, or None.
@@ -68,7 +74,9 @@ class ReferenceEngine:
             raise ValueError("precision fp64 needs `jax_enable_x64`")
         self.scheme = scheme
         self.task = task
-        self.axes = axes_of(scheme, cutter_of(scheme, names_of(task.dims)))
+        cutter = cutter_of(scheme, names_of(task.dims))
+        self.axes = axes_of(scheme, cutter)
+        self.scattering = scattering.scattering_of(scheme, cutter)
         self.sizes = tuple(axis.size for axis in self.axes)
         self.num_members = math.prod(self.sizes)
         self.ensemble = ensembles.axis_of(self.axes)
@@ -105,8 +113,9 @@ class ReferenceEngine:
             params: A parameter tree a member.
             step: Steps taken so far.
             optimizer: An optax state a member.
-            memories: The `rules`, `codecs` and `push_sums` of a state; where one is
-                not given, all phases are as if they began where the members are.
+            memories: The `rules`, `codecs`, `push_sums` and `scattered` of a state;
+                where one is not given, all phases are as if they began where the
+                members are.
         """
         if len(params) != self.num_members:
             raise ValueError(f"{self.num_members} members, not {len(params)}")
@@ -114,7 +123,11 @@ class ReferenceEngine:
         if optimizer is None:
             begin = compute.compiled(self.task.optimizer.init)
             optimizer = [begin(tree) for tree in trees]
-        held = beginning.memories(self.axes, trees) | memories
+        held = beginning.memories(self.axes, trees)
+        if self.scattering is not None:
+            begun = (scattering.start(self.scattering, tree) for tree in trees)
+            held["scattered"] = tuple(begun)
+        held |= memories
         return ReferenceState(step, trees, tuple(optimizer), **held)
 
     def step(
@@ -132,7 +145,8 @@ class ReferenceEngine:
         seen = replicas.positions(state)
         for axis, rule in rules:
             seen = rule.view(axis, state, seen)
-        losses, gradients = self._differentiate(state, seen, batch)
+        losses, gradients, scattered = self._differentiate(state, seen, batch)
+        state = state._replace(scattered=scattered)
         for axis, rule in inside_out:
             gradients, state = rule.gradients(axis, state, gradients)
         state = self._update_members(state, gradients)
@@ -196,17 +210,35 @@ class ReferenceEngine:
 
     def _differentiate(
         self, state: ReferenceState, seen: Sequence[Vector], batch: Batch
-    ) -> tuple[list[Any], list[Vector]]:
-        losses, gradients = [], []
+    ) -> tuple[list[Any], list[Vector], OfMembers]:
+        losses, gradients, lost = [], [], []
         shares = members.shares(batch, self.num_members)
-        for x, like, share in zip(seen, state.params, shares, strict=True):
-            params = vectors.unflatten(x, like)
+        for member, (x, share) in enumerate(zip(seen, shares, strict=True)):
+            params = vectors.unflatten(x, state.params[member])
             parts = members.shares(share, shares_of(self.scheme))
             found = [self._differentiate_part(params, part) for part in parts]
-            loss, gradient = (_mean(each) for each in zip(*found, strict=True))
-            losses.append(loss)
+            of_parts, of_x = zip(*found, strict=True)
+            gradient, left = self._joined(state, member, of_x)
+            losses.append(compute.mean(of_parts))
             gradients.append(gradient)
-        return losses, gradients
+            lost.append(left)
+        return losses, gradients, tuple(lost) if self.scattering else ()
+
+    def _joined(
+        self, state: ReferenceState, member: int, found: Sequence[Vector]
+    ) -> tuple[Vector, Any]:
+        """Returns a copy's gradient from those of parts of its share."""
+        how = self.scattering
+        if how is None:
+            return compute.mean(found), None
+        return scattering.mean(
+            how,
+            scattering.of_devices(how, self.scheme, found),
+            state.scattered[member],
+            state.params[member],
+            count=state.step,
+            member=member,
+        )
 
     def _differentiate_part(self, params: Tree, part: Batch) -> tuple[Any, Vector]:
         differentiate = compute.value_and_gradient(self.task.loss)
@@ -239,7 +271,3 @@ class ReferenceEngine:
             stages.has_frozen(clause.compression, clause.count(step))
             for clause in clauses
         )
-
-
-def _mean(arrays: Sequence[Any]) -> Any:
-    return functools.reduce(operator.add, arrays) / len(arrays)

@@ -23,6 +23,7 @@ import numpy as np
 from diamond.dsl.vocabulary import (
     Expert,
     Features,
+    NoCompression,
     Pipeline,
     Scheme,
     Tensor,
@@ -68,6 +69,16 @@ class Cutter:
             for path, shape in zip(layout.paths, layout.shapes, strict=True)
         ]
         return list(zip(*leaves, strict=True))
+
+    def owners(self, layout: Layout) -> list[tuple[tuple[Cut, ...], ...]]:
+        """Returns for each cut by other strategies those of its shards' owners."""
+        outside, inside = self.stages * self.experts, self.tensor * self.features
+        devices = self.cuts(layout)
+        return [
+            tuple(devices[(o * self.zero + z) * inside + i] for z in range(self.zero))
+            for o in range(outside)
+            for i in range(inside)
+        ]
 
     def _cuts(self, shape: tuple[int, ...], names: tuple[str, ...]) -> list[Cut]:
         """Returns a leaf's cut on each device, those of the tensor axis innermost."""
@@ -142,13 +153,24 @@ def cutter_of(scheme: Scheme, dims: Mapping[str, tuple[str, ...]]) -> Cutter:
 def shares_of(scheme: Scheme) -> int:
     """Returns into how many parts a copy's share of the batch is cut before routing.
 
-    1 where nothing is routed: then the parts make no difference.
+    Where nothing is routed parts make no difference, but those of the devices whose
+    gradients are coded by themselves.
     """
     sizes = {axis.name: axis.size for axis in scheme.mesh}
     found = {type(each.strategy): sizes[each.axis] for each in scheme.parallelism}
-    if Expert not in found:
-        return 1
-    return found[Expert] * found.get(Zero, 1) * scheme.train.accumulate
+    if Expert in found:
+        return found[Expert] * found.get(Zero, 1) * scheme.train.accumulate
+    terms = [each.strategy for each in scheme.parallelism]
+    is_coded = any(
+        isinstance(term, Zero) and not isinstance(term.compression, NoCompression)
+        for term in terms
+    )
+    return found[Zero] if is_coded else 1
+
+
+def splits_examples(term: object) -> bool:
+    """Says whether the devices of a strategy take different examples of a share."""
+    return isinstance(term, Zero | Expert)
 
 
 def names_of(dims: Any, above: str = "") -> dict[str, tuple[str, ...]]:

@@ -32,3 +32,4 @@ class ReferenceState(NamedTuple):
     rules: tuple[tuple[OfMembers, ...], ...]  # [axes][phases][members]
     codecs: tuple[tuple[tuple[OfMembers, ...], ...], ...]  # [axes][phases][parts][mem.]
     push_sums: tuple[tuple[OfMembers, ...], ...]  # [axes][phases][members]
+    scattered: OfMembers = ()  # [members]: lost on the way to the owners of shards

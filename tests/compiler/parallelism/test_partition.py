@@ -203,7 +203,7 @@ def test_what_the_partitioner_sends_elsewhere_is_an_error(old: str, new: str) ->
     [due] = variants_of(plan_of.plan)
     altered = Altered(plan_of.executables.step(due), old, new)
     with pytest.raises(CertificateError, match="tensor"):
-        certify(plan_of.plan, {due: altered})
+        certify(plan_of.plan, {due: [altered]})
 
 
 def test_the_plan_says_who_chooses() -> None:

@@ -149,8 +149,12 @@ def push(
     meeting: Meeting,
     *,
     by_leaf: bool = False,
+    first: int = 0,
 ) -> tuple[list[Leaves], list[Residual]]:
-    """Returns what each member's leaves are once decoded, and the residuals left."""
+    """Returns what each member's leaves are once decoded, and the residuals left.
+
+    Lots are drawn with the numbers of the members, counted from the `first`.
+    """
     is_coded = dense.are_coded(term, values[0], meeting.paths)
     parts = [dense.chosen(leaves, is_coded) for leaves in values]
     if not any(is_coded):
@@ -167,7 +171,7 @@ def push(
         draws = partial(_draw_by_leaf, meeting, sizes)
     held = [_values_in(codec, term, parts[0], 1)] * len(laid)
     owed = [s.worker for s in states]
-    sent, workers = _send(codec, term, laid, owed, draws, held)
+    sent, workers = _send(codec, term, laid, owed, draws, held, first)
     decoded = [_taken_apart(codec, term, c, parts[0]) for c in sent]
     pairs = zip(values, decoded, strict=True)
     results = [dense.merged(leaves, is_coded, part) for leaves, part in pairs]

@@ -17,7 +17,7 @@ def fragments(tree: Tree, num: int) -> tuple[Places, ...]:
         >>> fragments({"head": layer, "layer1": layer, "layer2": layer}, 2)
         ((0, 1, 4, 5), (2, 3))
     """
-    groups = [_group(path) for path in layout_of(tree).paths]
+    groups = [group_of(path) for path in layout_of(tree).paths]
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     return tuple(
         tuple(k for k, group in enumerate(groups) if numbers[group] % num == part)
@@ -25,7 +25,13 @@ def fragments(tree: Tree, num: int) -> tuple[Places, ...]:
     )
 
 
-def _group(path: str) -> tuple[str, ...]:
+def group_of(path: str) -> tuple[str, ...]:
+    """Returns the keys that leaves of the same layer share.
+
+    Example:
+        >>> group_of("blocks/0/mlp/w"), group_of("head/w")
+        (('blocks', '0'), ('head',))
+    """
     keys = path.split("/")
     for place, key in enumerate(keys):
         if any(letter.isdigit() for letter in key):
