@@ -16,7 +16,9 @@ from diamond.dsl.legality.rules import legality
 from diamond.dsl.vocabulary import (
     Axis,
     Call,
+    Int8,
     Parallel,
+    Qsgd,
     Replicas,
     Scheme,
     Sequence,
@@ -32,6 +34,7 @@ VOCAB, TOKENS, EXAMPLES = 16, 8, 16
 MODEL = Transformer(layers=1, width=16, heads=4, context=TOKENS, expansion=2.0)
 OPTIMIZER = Call("adam", (("learning_rate", 0.003),))
 ZEROS = (Zero(1), Zero(2), Zero(3))
+CODED = (Zero(2, Int8(block=8)), Zero(3, Qsgd(bits=4, bucket=8)))
 SEQUENCES = (Sequence("ring"), Sequence("all_to_all"))
 STRATEGIES = (*ZEROS, Tensor(), *SEQUENCES)
 
@@ -131,7 +134,7 @@ def _axes(draw: random.Random) -> list[tuple[str, int, Any]]:
     }
     named = (
         ("site", sizes[0], exchange),
-        ("host", sizes[1], draw.choice(ZEROS)),
+        ("host", sizes[1], draw.choice(ZEROS + CODED)),
         ("lane", sizes[2], draw.choice(SEQUENCES)),
         ("chip", sizes[3], Tensor()),
     )
