@@ -9,7 +9,7 @@ from diamond.runtime.cli.cite import cite
 from diamond.runtime.cli.compile import compile_scheme
 from diamond.runtime.cli.explain import explain
 from diamond.runtime.cli.fmt import fmt
-from diamond.runtime.cli.guard import guarded
+from diamond.runtime.cli.guard import guarded, leave
 from diamond.runtime.cli.run import run
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
@@ -53,4 +53,7 @@ for _command in (check, fmt, explain, compile_scheme, run, cite):
 
 def main() -> None:
     """Runs the command and leaves with its exit code."""
-    sys.exit(guarded(diamondc, sys.argv[1:]))
+    code = guarded(diamondc, sys.argv[1:])
+    if code and "diamond.runtime.processes.join" in sys.modules:
+        leave(code)
+    sys.exit(code)

@@ -1,11 +1,13 @@
 """From whatever ends a command to an exit code; never to a traceback."""
 
+import contextlib
 import errno
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -58,6 +60,17 @@ def guarded(command: click.Command, arguments: Sequence[str]) -> int:
     except Exception as error:
         known = _known(error)
         return _failed(known) if known else _bug(error)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends one of several processes at once.
+
+    An orderly end would wait for the others, which wait for this one.
+    """
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _failed(failure: Failure) -> int:
