@@ -20,9 +20,9 @@ from pathlib import Path
 from diamond.runtime.checkpoints import lock
 from diamond.runtime.failures import EnvironmentProblem
 from diamond.runtime.processes import ALONE, Peers
+from diamond.runtime.supervisor.report import CRASH
 
 MARK = "run.json"
-CRASH = "crash.json"
 # A shared folder may show late what another host has written.
 TRIES, PAUSE = 20, 0.25
 

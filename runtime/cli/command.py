@@ -10,6 +10,7 @@ from diamond.runtime.cli.compile import compile_scheme
 from diamond.runtime.cli.explain import explain
 from diamond.runtime.cli.fmt import fmt
 from diamond.runtime.cli.guard import guarded, leave
+from diamond.runtime.cli.launch import launch
 from diamond.runtime.cli.run import run
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
@@ -47,7 +48,7 @@ def diamondc() -> None:
     """
 
 
-for _command in (check, fmt, explain, compile_scheme, run, cite):
+for _command in (check, fmt, explain, compile_scheme, run, launch, cite):
     diamondc.add_command(_command)
 
 

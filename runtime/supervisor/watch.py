@@ -1,0 +1,55 @@
+"""Watches processes until all have ended well, or one is to blame."""
+
+import time
+from collections.abc import Sequence
+
+from diamond.runtime.supervisor.blame import Cause, find_cause, find_stuck
+from diamond.runtime.supervisor.ranks import Rank
+from diamond.runtime.supervisor.signals import Signals
+
+POLL = 0.2
+
+
+def watch(
+    ranks: Sequence[Rank],
+    signals: Signals,
+    heartbeat: float,
+    patience: float | None = None,
+) -> Cause | None:
+    """Returns why the run has to end, or None once all have ended.
+
+    A signal is passed on to all; then what they end with is no cause, and they have
+    until the first has ended and the time of a heartbeat.
+    """
+    steps, moved = None, time.monotonic()
+    while True:
+        seen = [rank.look() for rank in ranks]
+        if all(each.code is not None for each in seen) and signals.number is not None:
+            return None
+        if all(each.code == 0 for each in seen):
+            return None
+        if signals.number is not None:
+            return _stop(ranks, signals, heartbeat)
+        cause = find_cause(seen, heartbeat)
+        if cause:
+            return cause
+        if steps != (steps := [each.step for each in seen]):
+            moved = time.monotonic()
+        if patience is not None and time.monotonic() - moved > patience:
+            return find_stuck(seen, patience)
+        time.sleep(POLL)
+
+
+def _stop(ranks: Sequence[Rank], signals: Signals, heartbeat: float) -> None:
+    """Passes a signal on, and waits until all have ended."""
+    sent, limit = 0, None
+    while any(rank.process.poll() is None for rank in ranks):
+        for _ in range(signals.count - sent):
+            for rank in ranks:
+                rank.send(signals.number or 0)
+        sent = signals.count
+        if limit is None and any(rank.process.poll() is not None for rank in ranks):
+            limit = time.monotonic() + heartbeat
+        if limit is not None and time.monotonic() > limit:
+            return
+        time.sleep(POLL)
