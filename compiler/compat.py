@@ -63,7 +63,7 @@ def bind_cpu_collectives(interface: str) -> None:
     for the name.
     """
     from jax._src import xla_bridge
-    from jax._src.lib import _jax
+    from jax._src.lib import _jax  # type: ignore[attr-defined]
     from jax.extend import backend
 
     def client() -> Any:

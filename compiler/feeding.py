@@ -43,11 +43,13 @@ def put(array: Any, shape: tuple[int, ...], sharding: Sharding) -> jax.Array:
         (4, 2)
     """
     if sharding.is_fully_addressable or isinstance(array, jax.Array):
-        return jax.device_put(array, sharding)
+        placed: jax.Array = jax.device_put(array, sharding)
+        return placed
     mine = np.asarray(array)
     before = 0 if mine.shape == shape else rows_here(shape, sharding).start
 
-    def part(index: Index) -> np.ndarray[Any, Any]:
+    def part(index: Index | None) -> np.ndarray[Any, Any]:
+        assert index is not None
         first, end, _ = index[0].indices(shape[0])
         return mine[(slice(first - before, end - before), *index[1:])]
 

@@ -57,7 +57,9 @@ def prepare(
         found = jax.devices()
     except (RuntimeError, AssertionError) as error:
         raise EnvironmentProblem(_none_at_all(str(error))) from error
-    parts = [[each for each in found if each.process_index == i] for i in range(processes)]
+    parts = [
+        [each for each in found if each.process_index == i] for i in range(processes)
+    ]
     fewest = min(map(len, parts))
     if fewest < share:
         where = "this machine" if processes == 1 else "one process"

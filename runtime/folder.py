@@ -89,7 +89,9 @@ def _take(path: Path, name: str, stack: contextlib.ExitStack) -> str:
 
 def _check_shared(path: Path, held: str, peers: Peers) -> None:
     """Holds the lock that this process sees against that of the first one."""
-    blind = [rank for rank, sees in enumerate(peers.gather(_sees(path, held))) if not sees]
+    blind = [
+        rank for rank, sees in enumerate(peers.gather(_sees(path, held))) if not sees
+    ]
     if blind:
         ranks = ", ".join(map(str, blind))
         raise EnvironmentProblem(

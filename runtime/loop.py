@@ -125,7 +125,9 @@ def train(
         accord = stack.enter_context(peers.accord())
         first = int(state.step)
         with Unlogged() if peers.rank else MetricsLog(run.metrics, after=first) as log:
-            loop = _Loop(engine, dataset, schedule, store, log, described, teller, peers)
+            loop = _Loop(
+                engine, dataset, schedule, store, log, described, teller, peers
+            )
             return loop.run(state, stopper, accord)
 
 

@@ -78,9 +78,7 @@ class Session:
     @cached_property
     def program(self) -> Program:
         """The program, on the devices of this machine, or of all processes."""
-        found = devices.prepare(
-            num_members(self.scheme), processes=self.peers.number
-        )
+        found = devices.prepare(num_members(self.scheme), processes=self.peers.number)
         with _refusals():
             shapes = self.data.example_shapes()
             return build(self.scheme, self.task, shapes, found)

@@ -18,8 +18,10 @@ from diamond.runtime.failures import (
     EnvironmentProblem,
     Failure,
     Interrupted,
+    PeersLost,
     RunFailed,
 )
+from diamond.runtime.processes.lost import is_loss
 
 BUG = 70
 # What the machine refuses whatever the code does.
@@ -81,6 +83,8 @@ def _failed(failure: Failure) -> int:
 
 def _known(error: Exception) -> Failure | None:
     """Returns what the machine is to blame for, as a failure."""
+    if is_loss(error):
+        return PeersLost(f"another process is gone: {_first_line(error)}")
     if memory.is_out_of_memory(error):
         return RunFailed(f"out of memory: {memory.ADVICE}")
     if isinstance(error, OSError) and error.errno in REFUSALS:
@@ -95,13 +99,16 @@ def _reader_left() -> int:
     return 0
 
 
+def _first_line(error: Exception) -> str:
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+
+
 def _bug(error: Exception) -> int:
     with tempfile.NamedTemporaryFile(
         "w", prefix="diamondc-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write(f"diamondc {' '.join(sys.argv[1:])}\nPython {sys.version}\n\n")
         traceback.print_exception(error, file=file)
-    summary = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
-    fail(f"diamondc has a bug: {summary}")
+    fail(f"diamondc has a bug: {_first_line(error)}")
     say(f"your scheme is not to blame; the report is in {file.name}")
     return BUG

@@ -111,4 +111,4 @@ class Joined:
 
 def _failure(name: str, message: str) -> failures.Failure:
     kind = getattr(failures, name, failures.RunFailed)
-    return kind(message)  # type: ignore[no-any-return]
+    return kind(message)

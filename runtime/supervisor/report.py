@@ -31,7 +31,7 @@ def write_crash(folder: Path, cause: Cause, start: int, left: int) -> None:
         "step": cause.step,
         "kind": cause.kind,
         "code": cause.code,
-        "cause": f"rank {cause.rank} {cause.text}{at_step(cause)}",
+        "cause": in_words(cause),
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "start": start,
         "restarts_left": left,
@@ -42,11 +42,12 @@ def write_crash(folder: Path, cause: Cause, start: int, left: int) -> None:
     partial.replace(folder / CRASH)
 
 
-def at_step(cause: Cause) -> str:
-    """Returns where it was, as the end of a clause.
+def in_words(cause: Cause) -> str:
+    """Returns whom to blame, for what, and how far it was.
 
     Example:
-        >>> at_step(Cause(1, 1200, "signal", 9, ""))
-        ' after step 1,200'
+        >>> in_words(Cause(1, 1200, "signal", 9, "was killed by SIGKILL"))
+        'rank 1 was killed by SIGKILL after step 1,200'
     """
-    return "" if cause.step is None else f" after step {cause.step:,}"
+    where = "" if cause.step is None else f" after step {cause.step:,}"
+    return f"rank {cause.rank} {cause.text}{where}"

@@ -61,20 +61,27 @@ def supervise(launch: Launch) -> None:
     with Signals() as signals:
         for start in range(launch.restarts + 1):
             cause = _start(launch, signals)
-            if signals.number is not None:
-                raise Interrupted("stopped", signals.number)
+            _refuse_signal(signals)
             if cause is None:
                 return
             left = 0 if cause.is_final else launch.restarts - start
-            if cause.is_crash:
-                report.write_crash(launch.folder, cause, start, left)
-            if cause.is_final:
-                raise EndedWith(f"rank {cause.rank} {cause.text}", cause.code or 0)
-            if left:
-                _pause(cause, start, left, signals)
-    raise RunFailed(
-        f"rank {cause.rank} {cause.text}{report.at_step(cause)}; no restart is left"
-    )
+            _account_for(launch, cause, start, left)
+            _pause(cause, start, left, signals)
+
+
+def _account_for(launch: Launch, cause: Cause, start: int, left: int) -> None:
+    """Writes down what happened, and ends the run if it must not go on."""
+    if cause.is_crash:
+        report.write_crash(launch.folder, cause, start, left)
+    if cause.is_final:
+        raise EndedWith(f"rank {cause.rank} {cause.text}", cause.code or 0)
+    if not left:
+        raise RunFailed(f"{report.in_words(cause)}; no restart is left")
+
+
+def _refuse_signal(signals: Signals) -> None:
+    if signals.number is not None:
+        raise Interrupted("stopped", signals.number)
 
 
 def _start(launch: Launch, signals: Signals) -> Cause | None:
@@ -121,13 +128,12 @@ def _free_port() -> int:
 def _pause(cause: Cause, start: int, left: int, signals: Signals) -> None:
     seconds = min(2.0**start, LONGEST_PAUSE)
     print(
-        f"rank {cause.rank} {cause.text}{report.at_step(cause)}; all start again in "
-        f"{seconds:.0f} s from the last checkpoint ({left} restarts left)",
+        f"{report.in_words(cause)}; all start again in {seconds:.0f} s from the last "
+        f"checkpoint ({left} {'restart' if left == 1 else 'restarts'} left)",
         file=sys.stderr,
         flush=True,
     )
     until = time.monotonic() + seconds
     while time.monotonic() < until and signals.number is None:
         time.sleep(0.1)
-    if signals.number is not None:
-        raise Interrupted("stopped", signals.number)
+    _refuse_signal(signals)

@@ -21,20 +21,23 @@ def watch(
     A signal is passed on to all; then what they end with is no cause, and they have
     until the first has ended and the time of a heartbeat.
     """
-    steps, moved = None, time.monotonic()
+    steps: list[int | None] = []
+    moved = time.monotonic()
     while True:
         seen = [rank.look() for rank in ranks]
-        if all(each.code is not None for each in seen) and signals.number is not None:
-            return None
         if all(each.code == 0 for each in seen):
             return None
         if signals.number is not None:
-            return _stop(ranks, signals, heartbeat)
-        cause = find_cause(seen, heartbeat)
-        if cause:
-            return cause
-        if steps != (steps := [each.step for each in seen]):
-            moved = time.monotonic()
+            _stop(ranks, signals, heartbeat)
+            return None
+        if find_cause(seen, heartbeat):
+            time.sleep(POLL)  # what one follows may not have been seen yet
+            cause = find_cause([rank.look() for rank in ranks], heartbeat)
+            if cause:
+                return cause
+        now = [each.step for each in seen]
+        if now != steps:
+            steps, moved = now, time.monotonic()
         if patience is not None and time.monotonic() - moved > patience:
             return find_stuck(seen, patience)
         time.sleep(POLL)
