@@ -14,6 +14,8 @@ from diamond.runtime.failures import PeersLost
 REFUSED = (1, 2)
 # What a process ends with that failed by its numbers or its data.
 FAILED = (3,)
+# What a process ends with that has saved and stopped, since it was asked to.
+STOPPED = (130, 143)
 # Seconds in which a process must be so far that it has a pulse.
 BEGINNING = 120.0
 
@@ -58,12 +60,12 @@ class Cause:
     @property
     def is_final(self) -> bool:
         """Whether another start would end the same way."""
-        return self.kind == "exit" and self.code in REFUSED + FAILED
+        return self.kind == "exit" and self.code in REFUSED + FAILED + STOPPED
 
     @property
     def is_crash(self) -> bool:
         """Whether something ran, and failed."""
-        return not (self.kind == "exit" and self.code in REFUSED)
+        return not (self.kind == "exit" and self.code in REFUSED + STOPPED)
 
 
 def find_cause(seen: Sequence[Seen], heartbeat: float) -> Cause | None:

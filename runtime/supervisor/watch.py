@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from diamond.runtime.supervisor.blame import Cause, find_cause, find_stuck
+from diamond.runtime.supervisor.blame import STOPPED, Cause, find_cause, find_stuck
 from diamond.runtime.supervisor.ranks import Rank
 from diamond.runtime.supervisor.signals import Signals
 
@@ -30,6 +30,9 @@ def watch(
         if signals.number is not None:
             _stop(ranks, signals, heartbeat)
             return None
+        if any(each.code in STOPPED for each in seen):  # one was asked, and all stop
+            _stop(ranks, signals, heartbeat)
+            return find_cause([rank.look() for rank in ranks], heartbeat)
         if find_cause(seen, heartbeat):
             time.sleep(POLL)  # what one follows may not have been seen yet
             cause = find_cause([rank.look() for rank in ranks], heartbeat)
