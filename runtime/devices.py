@@ -62,8 +62,8 @@ def prepare(
     ]
     fewest = min(map(len, parts))
     if fewest < share:
-        where = "this machine" if processes == 1 else "one process"
-        raise EnvironmentProblem(_too_few(share, fewest, found[0].platform, where))
+        platform = found[0].platform
+        raise EnvironmentProblem(_too_few(share, fewest, platform, processes))
     return [each for part in parts for each in part[:share]]
 
 
@@ -86,9 +86,11 @@ def _none_at_all(reason: str) -> str:
     return f"JAX finds no device{where}{': ' if reason else ''}{reason}"
 
 
-def _too_few(needed: int, found: int, platform: str, where: str) -> str:
-    what = "the mesh" if where == "this machine" else "its part of the mesh"
-    have = f"{what} needs {needed} devices, {where} has {found} ({platform})"
+def _too_few(needed: int, found: int, platform: str, processes: int = 1) -> str:
+    has = f"needs {needed} devices, this machine has {found} ({platform})"
+    if processes > 1:
+        has = f"needs {needed} devices in each process, one has {found} ({platform})"
+    have = f"the mesh {has}"
     if platform != "cpu":
         return f"{have}; JAX_PLATFORMS=cpu trains on virtual CPU devices instead"
     asked = re.search(rf"{FLAG}=(\d+)", os.environ.get("XLA_FLAGS", ""))

@@ -14,6 +14,7 @@ from diamond.runtime.cli.output import put_json
 from diamond.runtime.cli.scheme import load, located
 from diamond.runtime.failures import EnvironmentProblem
 from diamond.runtime.processes.cluster import Cluster, find_cluster
+from diamond.runtime.processes.parent import end_with
 from diamond.runtime.processes.pulse import beating
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     hidden=True,
     help="A file to write the step to, for a supervisor.",
 )
+@click.option("--parent", type=int, hidden=True, help="The process to end with.")
 def run(
     file: str,
     out: Path | None,
@@ -81,6 +83,7 @@ def run(
     interface: str | None,
     heartbeat: int,
     pulse: Path | None,
+    parent: int | None,
 ) -> int:
     """Train a scheme, or go on where an earlier run stopped.
 
@@ -93,6 +96,8 @@ def run(
     and --process-id, or if a scheduler has started them. They share the run folder,
     and the first one tells how it goes. See also diamondc launch.
     """
+    if parent is not None:
+        end_with(parent)
     scheme = load(file, overrides, quietly=bool(process_id))
     cluster = find_cluster(coordinator, num_processes, process_id, os.environ)
     folder = Path("runs") / scheme.name if out is None else out

@@ -1,23 +1,19 @@
 """Processes of a run as their parent has them: started, looked at, ended."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from diamond.runtime.processes.pulse import read_step
 from diamond.runtime.supervisor.blame import Seen
-
-# A number of <sys/prctl.h>: which signal a process gets when its parent ends.
-_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ def start_rank(
     """
     is_first = number == 0
     process = subprocess.Popen(
-        [*command, "--pulse", str(pulse)],
+        [*command, "--pulse", str(pulse), "--parent", str(os.getpid())],
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=None if is_first else subprocess.PIPE,
@@ -81,7 +77,6 @@ def start_rank(
         text=True,
         errors="replace",
         process_group=0,
-        preexec_fn=_dying_with_parent(),
     )
     if process.stdout is not None:
         relay = (process.stdout, number)
@@ -95,20 +90,6 @@ def end_all(ranks: Sequence[Rank]) -> None:
         rank.kill()
     for rank in ranks:
         rank.process.wait()
-
-
-def _dying_with_parent() -> Callable[[], None] | None:
-    """Returns what a child does first: the kernel kills it when its parent ends."""
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def ask() -> None:
-        prctl(_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it has ended already
-            os._exit(1)
-
-    return ask
 
 
 def _relay(stream: IO[str], number: int) -> None:

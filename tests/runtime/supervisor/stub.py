@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+from diamond.runtime.processes.parent import end_with
 from diamond.runtime.processes.pulse import Pulse
 
 
 def main():
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    end_with(int(options["--parent"]))
     rank = int(options["--process-id"])
     word = os.environ["STUB"].split()[rank]
     starts = Path(os.environ["STARTS"])
