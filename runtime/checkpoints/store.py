@@ -26,7 +26,7 @@ from diamond.runtime.checkpoints import leaves, manifest
 from diamond.runtime.checkpoints.manifest import Damaged, LeafRecord, Manifest
 from diamond.runtime.failures import EnvironmentProblem, RunFailed
 from diamond.runtime.processes import ALONE, Peers
-from diamond.runtime.processes.lost import is_loss
+from diamond.runtime.processes.lost import as_loss
 
 STATE = "state"
 # What JAX narrows where its 64-bit types are off.
@@ -258,8 +258,9 @@ def _told_plainly(what: str) -> Iterator[None]:
         with _quiet():
             yield
     except (OSError, ValueError) as error:
-        if is_loss(error):
-            raise
+        lost = as_loss(error)
+        if lost is not None:
+            raise lost from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunFailed(f"{what}: {reason}") from error
 

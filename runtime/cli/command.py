@@ -28,6 +28,7 @@ Exit codes:
   2    the call or the environment does not fit
   3    the run failed
   70   a bug in diamondc
+  75   one of several processes has lost another; the same command goes on
   130  stopped by Ctrl-C (SIGINT); a run has saved what was done
   143  stopped by SIGTERM, in the same way
 

@@ -18,10 +18,9 @@ from diamond.runtime.failures import (
     EnvironmentProblem,
     Failure,
     Interrupted,
-    PeersLost,
     RunFailed,
 )
-from diamond.runtime.processes.lost import is_loss
+from diamond.runtime.processes.lost import as_loss
 
 BUG = 70
 # What the machine refuses whatever the code does.
@@ -83,8 +82,9 @@ def _failed(failure: Failure) -> int:
 
 def _known(error: Exception) -> Failure | None:
     """Returns what the machine is to blame for, as a failure."""
-    if is_loss(error):
-        return PeersLost(f"another process is gone: {_first_line(error)}")
+    lost = as_loss(error)
+    if lost is not None:
+        return lost
     if memory.is_out_of_memory(error):
         return RunFailed(f"out of memory: {memory.ADVICE}")
     if isinstance(error, OSError) and error.errno in REFUSALS:

@@ -1,6 +1,8 @@
-"""Whether an error says that other processes are gone."""
+"""Errors that say that other processes are gone, told as such."""
 
 import sys
+
+from diamond.runtime.failures import EnvironmentProblem, Failure, PeersLost
 
 # How JAX's coordination service, gloo and Orbax speak of it.
 SIGNS = (
@@ -16,14 +18,25 @@ SIGNS = (
 )
 
 
-def is_loss(error: BaseException) -> bool:
-    """Whether one of several processes fails since another one is gone.
+# gloo has found no way to the others in the first place.
+UNREACHED = "Gloo context initialization failed"
+
+
+def as_loss(error: BaseException) -> Failure | None:
+    """Returns what is told where one of several processes fails for want of another.
 
     Example:
-        >>> is_loss(RuntimeError("Socket closed"))  # of one process by itself
-        False
+        >>> as_loss(RuntimeError("Socket closed"))  # of one process by itself
     """
     if "diamond.runtime.processes.join" not in sys.modules:
-        return False
+        return None
     text = str(error)
-    return any(sign in text for sign in SIGNS)
+    first = next(iter(text.strip().splitlines()), type(error).__name__)
+    if UNREACHED in text:
+        return EnvironmentProblem(
+            "the processes do not reach each other: name the network interface to use "
+            f"with --interface NAME ({first})"
+        )
+    if any(sign in text for sign in SIGNS):
+        return PeersLost(f"another process is gone: {first}")
+    return None

@@ -1,6 +1,7 @@
 """What is printed for schedulers is what they read."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,10 @@ def test_every_option_of_a_template_is_one_of_run(scheduler):
     for name in ("--coordinator", "--num-processes", "--process-id"):
         assert name in known
         assert scheduler != "k8s" or name in text
+
+
+@pytest.mark.parametrize("scheduler", TEMPLATES)
+def test_the_page_shows_what_is_printed(scheduler):
+    page = Path("docs/many_machines.md").read_text(encoding="utf-8")
+    job = Job("two_sites", ("two_sites.diamond", "--out", "runs/two_sites"), 2, 4)
+    assert f"\n{print_job(scheduler, job)}```" in page
