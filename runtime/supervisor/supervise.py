@@ -101,10 +101,12 @@ def _start(launch: Launch, signals: Signals) -> Cause | None:
 
 
 def _command(launch: Launch, number: int, address: str) -> list[str]:
+    alone = [*launch.command, "--num-processes", str(launch.hosts)]
+    if launch.hosts == 1:
+        return alone
     return [
-        *launch.command,
+        *alone,
         *("--coordinator", address),
-        *("--num-processes", str(launch.hosts)),
         *("--process-id", str(number)),
         *("--interface", launch.interface),
         *("--heartbeat", str(launch.heartbeat)),

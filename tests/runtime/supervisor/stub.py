@@ -19,7 +19,7 @@ from diamond.runtime.processes.pulse import Pulse
 def main():
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     end_with(int(options["--parent"]))
-    rank = int(options["--process-id"])
+    rank = int(options.get("--process-id", 0))
     word = os.environ["STUB"].split()[rank]
     starts = Path(os.environ["STARTS"])
     number = len(list(starts.glob(f"{rank}-*")))

@@ -35,9 +35,9 @@ def starts(tmp_path, monkeypatch):
     return folder
 
 
-def launched(tmp_path, *, restarts=3, heartbeat=30, patience=None):
+def launched(tmp_path, *, restarts=3, heartbeat=30, patience=None, hosts=2):
     run = tmp_path / "run"
-    supervise(Launch(STUB, 2, 1, run, "lo", heartbeat, patience, restarts))
+    supervise(Launch(STUB, hosts, 1, run, "lo", heartbeat, patience, restarts))
 
 
 def crash_of(tmp_path):
@@ -67,6 +67,13 @@ def test_all_end_well(tmp_path, starts, monkeypatch):
     launched(tmp_path)
     none_is_left(starts, 2)
     assert not (tmp_path / "run").exists()
+
+
+def test_one_process_is_watched_too(tmp_path, starts, monkeypatch):
+    monkeypatch.setenv("STUB", "SIGKILL")
+    launched(tmp_path, hosts=1)
+    none_is_left(starts, 2)
+    assert crash_of(tmp_path)["rank"] == 0
 
 
 def test_one_is_killed_and_all_start_again(tmp_path, starts, monkeypatch, capfd):
