@@ -274,6 +274,18 @@ def test_a_signal_stops_all_after_one_step(tmp_path, to):
     assert process.returncode == 143
 
 
+@pytest.mark.slow
+def test_a_run_that_stops_being_finite_is_not_tried_again(tmp_path):
+    scheme, out = scheme_in(tmp_path, LOCAL), tmp_path / "run"
+    process = launch(scheme, out, "--set", "train.optimizer=sgd(lr = 1e30)")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert "is not finite, so training stopped" in errors
+    assert "start again" not in errors
+    crash = json.loads((out / "crash.json").read_text())
+    assert (crash["kind"], crash["code"]) == ("exit", 3)
+
+
 CERTIFY = """
 import sys
 from pathlib import Path
