@@ -319,6 +319,44 @@ def test_the_program_of_two_processes_is_certified(tmp_path):
     assert outputs[0] == outputs[1] == f"{session_of(scheme).certify()}\n"
 
 
+def slurm(rank):
+    """Returns the variables that srun sets for a task; the port hangs on the job."""
+    return {
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank),
+    }
+
+
+def open_mpi(rank):
+    """Returns the variables that mpirun sets up to Open MPI 4."""
+    job = os.getpid() << 12
+    return {
+        "OMPI_MCA_orte_hnp_uri": f"{job}.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "OMPI_COMM_WORLD_RANK": str(rank),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(rank),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", [slurm, open_mpi])
+def test_a_scheduler_says_who_is_who(tmp_path, scheduler):
+    scheme = scheme_in(tmp_path, TIGHT)
+    command = [sys.executable, "-m", "diamond.runtime.cli", "run", str(scheme)]
+    command += ["--out", str(tmp_path / "two"), "--interface", "lo"]
+    pair = [
+        subprocess.Popen(command, env={**environment(), **scheduler(rank)})
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in pair] == [0, 0]
+    session = trained(scheme, tmp_path / "one")
+    one, two = (state_of(session, tmp_path / each) for each in ("one", "two"))
+    assert distance(two.params, one.params) <= 1e-6
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
 def test_mpirun_starts_a_run(tmp_path):
