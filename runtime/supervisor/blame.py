@@ -107,10 +107,10 @@ def _follows(each: Seen) -> bool:
     return each.code in (-signal.SIGABRT, PeersLost.exit_code)
 
 
-def _turn(each: Seen) -> tuple[bool, bool, int]:
-    """Puts first what cannot have followed, and signals before exits."""
+def _turn(each: Seen) -> tuple[bool, bool, bool, int]:
+    """Puts first what neither followed nor stopped, and signals before exits."""
     assert each.code is not None
-    return _follows(each), each.code > 0, each.rank
+    return _follows(each), each.code in STOPPED, each.code > 0, each.rank
 
 
 def _ended(each: Seen) -> Cause:

@@ -61,9 +61,10 @@ def supervise(launch: Launch) -> None:
     with Signals() as signals:
         for start in range(launch.restarts + 1):
             cause = _start(launch, signals)
-            _refuse_signal(signals)
             if cause is None:
                 return
+            if not (cause.is_crash and cause.is_final):
+                _refuse_signal(signals)
             left = 0 if cause.is_final else launch.restarts - start
             _account_for(launch, cause, start, left)
             _pause(cause, start, left, signals)

@@ -3,7 +3,13 @@
 import time
 from collections.abc import Sequence
 
-from diamond.runtime.supervisor.blame import STOPPED, Cause, find_cause, find_stuck
+from diamond.runtime.supervisor.blame import (
+    STOPPED,
+    Cause,
+    Seen,
+    find_cause,
+    find_stuck,
+)
 from diamond.runtime.supervisor.ranks import Rank
 from diamond.runtime.supervisor.signals import Signals
 
@@ -16,10 +22,10 @@ def watch(
     heartbeat: float,
     patience: float | None = None,
 ) -> Cause | None:
-    """Returns why the run has to end, or None once all have ended.
+    """Returns why the run has to end, or None once all have ended well.
 
-    A signal is passed on to all; then what they end with is no cause, and they have
-    until the first has ended and the time of a heartbeat.
+    A signal is passed on to all. Once the first has ended for one, the others have the
+    time of a heartbeat.
     """
     steps: list[int | None] = []
     moved = time.monotonic()
@@ -27,12 +33,11 @@ def watch(
         seen = [rank.look() for rank in ranks]
         if all(each.code == 0 for each in seen):
             return None
-        if signals.number is not None:
+        # One may have been asked by itself: then all stop.
+        is_asked = any(each.code in STOPPED for each in seen)
+        if is_asked or signals.number is not None:
             _stop(ranks, signals, heartbeat)
-            return None
-        if any(each.code in STOPPED for each in seen):  # one was asked, and all stop
-            _stop(ranks, signals, heartbeat)
-            return find_cause([rank.look() for rank in ranks], heartbeat)
+            return _after_stop([rank.look() for rank in ranks], heartbeat)
         if find_cause(seen, heartbeat):
             time.sleep(POLL)  # what one follows may not have been seen yet
             cause = find_cause([rank.look() for rank in ranks], heartbeat)
@@ -44,6 +49,12 @@ def watch(
         if patience is not None and time.monotonic() - moved > patience:
             return find_stuck(seen, patience)
         time.sleep(POLL)
+
+
+def _after_stop(seen: Sequence[Seen], heartbeat: float) -> Cause | None:
+    if all(each.code == 0 for each in seen):
+        return None
+    return find_cause(seen, heartbeat) or find_stuck(seen, heartbeat)
 
 
 def _stop(ranks: Sequence[Rank], signals: Signals, heartbeat: float) -> None:

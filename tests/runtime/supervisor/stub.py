@@ -1,7 +1,8 @@
 """A process as a supervisor sees it, which does what the environment says.
 
 STUB has a word for each rank: `well` takes three steps and ends; `waits` takes one and
-goes on until it is ended; a number is an exit code; the name of a signal is sent to
+goes on until it is ended; `asked` and a number is what it ends with when it is asked to
+stop; a number is an exit code; the name of a signal is sent to
 itself after a step, at the first start only. STARTS is a folder, where each start
 leaves a file.
 """
@@ -33,6 +34,11 @@ def main():
         if word.startswith("SIG") and number == 0:
             os.kill(os.getpid(), getattr(signal, word))
         if word == "waits":
+            time.sleep(600)
+        if word.startswith("asked"):
+            asked = word.removeprefix("asked")
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(asked)))
+            (starts / f"ready-{rank}").touch()
             time.sleep(600)
         pulse.advance(3)
 

@@ -1,17 +1,20 @@
 """The supervisor over processes that are stubs: who is named, and that none is left."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from diamond.runtime.failures import EndedWith, RunFailed
+from diamond.runtime.failures import EndedWith, Interrupted, RunFailed
 from diamond.runtime.supervisor import Launch, supervise
+from diamond.runtime.supervisor.signals import Signals
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
 
@@ -54,7 +57,7 @@ def is_there(pid):
 
 
 def none_is_left(starts, number):
-    pids = [int(path.read_text()) for path in starts.iterdir()]
+    pids = [int(path.read_text()) for path in starts.glob("[0-9]*")]
     assert len(pids) == number
     deadline = time.monotonic() + 10
     while any(map(is_there, pids)):
@@ -113,6 +116,39 @@ def test_one_that_is_asked_to_stop_ends_the_run(tmp_path, starts, monkeypatch):
     assert ended.value.exit_code == 143
     none_is_left(starts, 2)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "failure"),
+    [
+        ("asked143 asked143", Interrupted),
+        ("asked143 asked3", EndedWith),
+        ("asked0 asked0", None),
+    ],
+)
+def test_a_signal_is_passed_on(tmp_path, starts, monkeypatch, words, failure):
+    monkeypatch.setenv("STUB", words)
+    monkeypatch.setattr(Signals, "__enter__", asking(starts))
+    expected = pytest.raises(failure) if failure else contextlib.nullcontext()
+    with expected:
+        launched(tmp_path)
+    none_is_left(starts, 2)
+
+
+def asking(starts):
+    """Returns how to enter signals so that SIGTERM comes once all are ready."""
+    enter = Signals.__enter__
+
+    def send():
+        while len(list(starts.glob("ready-*"))) < 2:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def entered(self):
+        threading.Thread(target=send, daemon=True).start()
+        return enter(self)
+
+    return entered
 
 
 def test_one_that_freezes_is_named(tmp_path, starts, monkeypatch):
