@@ -35,7 +35,12 @@ SCHEDULERS = ("slurm", "mpi", "k8s")
 @options.devices
 @options.overrides
 @options.output_format
-@options.interface
+@click.option(
+    "--interface",
+    metavar="NAME",
+    help="The network interface over which CPUs exchange arrays; loopback where not "
+    "given.",
+)
 @options.heartbeat
 @click.option(
     "--patience",

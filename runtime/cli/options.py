@@ -38,13 +38,6 @@ out = click.option(
     "scheme's name.",
 )
 
-interface = click.option(
-    "--interface",
-    metavar="NAME",
-    help="The network interface over which CPUs exchange arrays, such as eth0; the one "
-    "that the host's own name resolves to where not given.",
-)
-
 heartbeat = click.option(
     "--heartbeat",
     type=click.IntRange(min=2),

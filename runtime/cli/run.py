@@ -61,7 +61,12 @@ if TYPE_CHECKING:
     metavar="I",
     help="Which of them this is, from 0.",
 )
-@options.interface
+@click.option(
+    "--interface",
+    metavar="NAME",
+    help="The network interface over which CPUs exchange arrays, such as eth0; the one "
+    "that the host's own name resolves to where not given.",
+)
 @options.heartbeat
 @click.option(
     "--pulse",
