@@ -111,7 +111,7 @@ spec:
       containers:
         - name: diamondc
           image: IMAGE
-          workingDir: /work
+          workingDir: /runs
           command: ["diamondc"]
           args:
 {arguments}
@@ -123,10 +123,10 @@ spec:
               # Leave it out on CPUs.
               nvidia.com/gpu: {job.share}
           volumeMounts:
-            - name: work
-              mountPath: /work
+            - name: shared
+              mountPath: /runs
       volumes:
-        - name: work
+        - name: shared
           persistentVolumeClaim:
             claimName: {name}
 """
