@@ -37,3 +37,45 @@ def compiler_options() -> dict[str, Any]:
     if jax.default_backend() == "gpu":
         return LATENCY_HIDING
     return {}
+
+
+def coordination_client() -> Any:
+    """Returns what talks to the coordinator of several processes.
+
+    Raises:
+        RuntimeError: If there is one process.
+    """
+    from jax._src import distributed
+
+    if distributed.global_state.client is None:
+        raise RuntimeError("jax.distributed is not initialized")
+    return distributed.global_state.client
+
+
+def rank_and_number() -> tuple[int, int]:
+    """Returns which process this is and how many there are, touching no device."""
+    from jax._src import distributed
+
+    state = distributed.global_state
+    return state.process_id, state.num_processes
+
+
+def bind_cpu_collectives(interface: str) -> None:
+    """Makes the CPU backend's gloo talk over a network interface.
+
+    Has to come between `jax.distributed.initialize` and the first use of a device.
+    gloo takes the interface that the host's own name resolves to, or one by its name.
+    JAX has no setting for the latter: the CPU client is made here as JAX makes it, but
+    for the name.
+    """
+    from jax._src import xla_bridge
+    from jax._src.lib import _jax  # type: ignore[attr-defined]
+    from jax.extend import backend
+
+    def client() -> Any:
+        gloo = _jax.make_gloo_tcp_collectives(
+            distributed_client=coordination_client(), interface=interface
+        )
+        return xla_bridge.make_cpu_client(collectives=gloo)
+
+    backend.register_backend_factory("cpu", client, priority=0, fail_quietly=False)

@@ -26,7 +26,7 @@ class Executables:
     Attributes:
         batch_shapes: Shapes and element types of a global batch.
         batch_shardings: Where each array of a batch lies.
-        examples_sharding: Where the arrays that are evaluated lie.
+        examples_shardings: Where each array that is evaluated lies.
         consolidate: Parameters -> the mean of their copies, cut as each copy is.
         measure: (consolidated parameters, batch) -> metrics an example.
     """
@@ -43,7 +43,9 @@ class Executables:
         placing = self._ground.placing
         self._shardings = shardings_of(mesh, placing.arrays)
         self.batch_shardings = shardings_of(mesh, placing.of_batch(batch_shapes))
-        self.examples_sharding = NamedSharding(mesh, placing.examples)
+        self.examples_shardings = {
+            name: NamedSharding(mesh, placing.examples) for name in batch_shapes
+        }
         self._init = jax.jit(self._lowering.init, out_shardings=self._shardings)
         self.consolidate = jax.jit(
             self._lowering.consolidate, out_shardings=shardings_of(mesh, placing.copy)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jax.sharding import Mesh
 from diamond.compiler.certify import Certificate, certify
 from diamond.compiler.executables import Executables, padded
 from diamond.compiler.explain import explain
+from diamond.compiler.feeding import put, rows_here
 from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.sequence import zigzag
 from diamond.compiler.plan import Plan
@@ -71,7 +73,8 @@ class Program:
 
         Args:
             state: The state; it is used up.
-            batch: Arrays with the global batch as their first dim.
+            batch: Arrays with the global batch as their first dim; one of several
+                processes may give its `rows` alone.
 
         Returns:
             The next state, and `loss`: one loss a share of the batch, with one dim for
@@ -113,7 +116,7 @@ class Program:
             ValueError: If an array is missing, unknown, or has another shape or a
                 type that cannot be cast to the expected one without changing its kind.
         """
-        _check_batch(batch, self.executables.batch)
+        _check_batch(batch, self.executables.batch, self.rows)
         for axis in self.plan.axes:
             if isinstance(axis.strategy, words.Sequence) and axis.size > 1:
                 batch = _dealt(batch, axis.size, axis.strategy.method)
@@ -122,10 +125,21 @@ class Program:
     def _place(self, batch: Mapping[str, Any], where: Any) -> dict[str, jax.Array]:
         """Puts a batch on the devices as it is."""
         expected = self.executables.batch
-        _check_batch(batch, expected)
+        _check_batch(batch, expected, self.rows)
         arrays = {name: _typed(name, batch[name], e) for name, e in expected.items()}
-        placed: dict[str, jax.Array] = jax.device_put(arrays, where)
-        return placed
+        return {
+            name: put(array, expected[name].shape, where[name])
+            for name, array in arrays.items()
+        }
+
+    @cached_property
+    def rows(self) -> slice:
+        """The rows of a batch that the devices of this process hold."""
+        spans = [
+            rows_here(shape.shape, self.executables.batch_shardings[name])
+            for name, shape in self.executables.batch_shapes.items()
+        ]
+        return slice(min(s.start for s in spans), max(s.stop for s in spans))
 
     def is_compiled(self, state: State) -> bool:
         """Whether the next step runs without compiling first."""
@@ -191,7 +205,7 @@ class Program:
         for start in range(0, size, chunk):
             part = {name: array[start : start + chunk] for name, array in data.items()}
             batch = {name: padded(array, chunk) for name, array in part.items()}
-            placed = self._place(batch, self.executables.examples_sharding)
+            placed = self._place(batch, self.executables.examples_shardings)
             found = self.executables.measure(params, placed)
             for name, value in found.items():
                 mine = np.asarray(value)[: size - start]
@@ -265,11 +279,14 @@ def _check_names(batch: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
 
 
 def _check_batch(
-    batch: Mapping[str, Any], expected: Mapping[str, jax.ShapeDtypeStruct]
+    batch: Mapping[str, Any],
+    expected: Mapping[str, jax.ShapeDtypeStruct],
+    rows: slice,
 ) -> None:
     _check_names(batch, expected)
     for name, shape in expected.items():
-        if np.shape(batch[name]) != shape.shape:
+        share = (rows.stop - rows.start, *shape.shape[1:])
+        if np.shape(batch[name]) not in (shape.shape, share):
             raise ValueError(
                 f"`{name}` of the batch has shape {np.shape(batch[name])}, "
                 f"the program was compiled for {shape.shape}"

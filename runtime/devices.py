@@ -18,9 +18,15 @@ FLAG = "--xla_force_host_platform_device_count"
 
 
 def prepare(
-    num_devices: int, *, precision: str = "fp32", are_virtual: bool = False
+    num_devices: int,
+    *,
+    precision: str = "fp32",
+    are_virtual: bool = False,
+    processes: int = 1,
 ) -> "list[jax.Device]":
     """Returns `num_devices` devices, having made virtual ones on a CPU.
+
+    Of several processes each has an equal part, and the devices stand in their order.
 
     Must come before anything else uses a device: XLA reads its flags once.
 
@@ -29,6 +35,7 @@ def prepare(
         precision: `fp64` switches JAX's 64-bit types on.
         are_virtual: Whether they stand for devices that this machine need not have:
             virtual ones of its CPU then, even where there are GPUs.
+        processes: Processes that train together, and have joined.
 
     Raises:
         EnvironmentProblem: If there are fewer.
@@ -37,7 +44,8 @@ def prepare(
         >>> len(prepare(1))
         1
     """
-    _ask_for_virtual(num_devices, anew=are_virtual)
+    share = num_devices // processes
+    _ask_for_virtual(share, anew=are_virtual)
     keep_memory()
     import jax
 
@@ -49,9 +57,14 @@ def prepare(
         found = jax.devices()
     except (RuntimeError, AssertionError) as error:
         raise EnvironmentProblem(_none_at_all(str(error))) from error
-    if len(found) < num_devices:
-        raise EnvironmentProblem(_too_few(num_devices, len(found), found[0].platform))
-    return found[:num_devices]
+    parts = [
+        [each for each in found if each.process_index == i] for i in range(processes)
+    ]
+    fewest = min(map(len, parts))
+    if fewest < share:
+        platform = found[0].platform
+        raise EnvironmentProblem(_too_few(share, fewest, platform, processes))
+    return [each for part in parts for each in part[:share]]
 
 
 def _ask_for_virtual(num_devices: int, *, anew: bool) -> None:
@@ -73,8 +86,11 @@ def _none_at_all(reason: str) -> str:
     return f"JAX finds no device{where}{': ' if reason else ''}{reason}"
 
 
-def _too_few(needed: int, found: int, platform: str) -> str:
-    have = f"the mesh needs {needed} devices, this machine has {found} ({platform})"
+def _too_few(needed: int, found: int, platform: str, processes: int = 1) -> str:
+    has = f"needs {needed} devices, this machine has {found} ({platform})"
+    if processes > 1:
+        has = f"needs {needed} devices in each process, one has {found} ({platform})"
+    have = f"the mesh {has}"
     if platform != "cpu":
         return f"{have}; JAX_PLATFORMS=cpu trains on virtual CPU devices instead"
     asked = re.search(rf"{FLAG}=(\d+)", os.environ.get("XLA_FLAGS", ""))

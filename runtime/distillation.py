@@ -22,6 +22,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from diamond.compiler.build import build
+from diamond.compiler.feeding import put
 from diamond.compiler.parallelism.ensemble import average
 from diamond.compiler.task import Batch, Params, Predictions, Task
 from diamond.dsl.distillation import student_of
@@ -30,6 +31,7 @@ from diamond.runtime.data import Dataset
 from diamond.runtime.engines.reference import ReferenceEngine
 from diamond.runtime.engines.reference.ensembles import predicted
 from diamond.runtime.loop import Engine
+from diamond.runtime.processes.arrays import on_host
 from diamond.runtime.tasks import make_task
 
 MEMBERS = "members"  # the array of a batch that holds z
@@ -95,7 +97,7 @@ def student_of_program(
     taught = build(own, distilled(task, _term(scheme)), shapes | labels, devices)
     plain = build(own, task, shapes, devices)
     everywhere = NamedSharding(taught.mesh, PartitionSpec())
-    held = jax.device_put(members, everywhere)
+    held = jax.tree.map(lambda leaf: put(leaf, leaf.shape, everywhere), members)
     run = jax.jit(label, out_shardings=taught.executables.batch_shardings[MEMBERS])
     return Student(taught, plain, lambda batch: run(held, dict(plain.shard(batch))))
 
@@ -147,7 +149,7 @@ def members_of(engine: Engine, state: Any) -> Params:
     """Returns the parameters of an ensemble's members on the host, stacked."""
     if isinstance(engine, ReferenceEngine):
         return jax.tree.map(lambda *each: np.stack(each), *engine.models(state))
-    params: Params = jax.device_get(engine.params(state))  # type: ignore[attr-defined]
+    params: Params = on_host(engine.params(state))  # type: ignore[attr-defined]
     return params
 
 

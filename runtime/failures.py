@@ -41,3 +41,17 @@ class Interrupted(Failure):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class PeersLost(Failure):
+    """Other processes that train with this one are gone; it may be tried again."""
+
+    exit_code = 75
+
+
+class EndedWith(Failure):
+    """A process that was started ended with an exit code of its own."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

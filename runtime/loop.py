@@ -18,7 +18,10 @@ from diamond.runtime.checkpoints.identity import check_identity, tell_changes
 from diamond.runtime.data import Batch, Dataset, Prefetcher
 from diamond.runtime.failures import EnvironmentProblem, Interrupted, RunFailed
 from diamond.runtime.folder import RunFolder
-from diamond.runtime.metrics import MetricsLog
+from diamond.runtime.metrics import MetricsLog, Unlogged
+from diamond.runtime.processes import ALONE, Peers
+from diamond.runtime.processes.accord import Accord
+from diamond.runtime.processes.arrays import first_bad_here, on_host
 from diamond.runtime.progress import Progress, Silent
 from diamond.runtime.stopping import Stopper
 from diamond.runtime.stopwatch import Stopwatch
@@ -92,6 +95,7 @@ def train(
     seed: int = 0,
     meta: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    peers: Peers = ALONE,
 ) -> Result:
     """Trains from the newest checkpoint of a run folder, or from the start.
 
@@ -103,6 +107,7 @@ def train(
         seed: Seed of the initial parameters.
         meta: What a checkpoint must agree on; see `describe`.
         progress: What is told of it; nothing where not given.
+        peers: The processes that train together; the first writes what is written.
 
     Raises:
         RunFailed: If the loss or the parameters stop being finite.
@@ -110,16 +115,20 @@ def train(
         EnvironmentProblem: If the folder's checkpoint belongs to another scheme.
     """
     teller = Silent() if progress is None else progress
-    store = CheckpointStore(run.checkpoints, warn=teller.note)
+    store = CheckpointStore(run.checkpoints, warn=teller.note, peers=peers)
     described = dict(meta or {})
     with contextlib.ExitStack() as stack:
         stack.callback(teller.stop)
         stopper = stack.enter_context(Stopper(teller))
         with stopper.nothing_to_save():
             state = _begin(engine, store, schedule, seed, described, teller)
-        with MetricsLog(run.metrics, after=int(state.step)) as log:
-            loop = _Loop(engine, dataset, schedule, store, log, described, teller)
-            return loop.run(state, stopper)
+        accord = stack.enter_context(peers.accord())
+        first = int(state.step)
+        with Unlogged() if peers.rank else MetricsLog(run.metrics, after=first) as log:
+            loop = _Loop(
+                engine, dataset, schedule, store, log, described, teller, peers
+            )
+            return loop.run(state, stopper, accord)
 
 
 def _begin(
@@ -162,9 +171,10 @@ class _Loop:
         dataset: Dataset,
         schedule: Schedule,
         store: CheckpointStore,
-        log: MetricsLog,
+        log: MetricsLog | Unlogged,
         meta: dict[str, Any],
         progress: Progress,
+        peers: Peers,
     ) -> None:
         self._engine = engine
         self._dataset = dataset
@@ -173,23 +183,27 @@ class _Loop:
         self._log = log
         self._meta = meta
         self._progress = progress
+        self._peers = peers
+        self._batch = next(iter(dataset.example_shapes().values())).shape[0]
         self._watch = Stopwatch()
         self._losses: list[tuple[int, Any]] = []  # on their way, not looked at yet
         self._examples = 0  # of steps that were handed out and are in no rate yet
         self._rate = 0.0
         self._saved: int | None = None
 
-    def run(self, state: Any, stopper: Stopper) -> Result:
+    def run(self, state: Any, stopper: Stopper, accord: Accord) -> Result:
         """Takes the steps that are left and returns how it ended."""
         first, steps = int(state.step), self._schedule.steps
         self._saved = first or None
         self._progress.start(first, steps)
+        accord.begin(first)
         with Prefetcher(self._dataset.batch_at, first, steps) as batches:
             for batch in batches:
                 state = self._take_step(state, batch, stopper)
                 self._look_after(state)
-                if stopper.signal_number is not None:
-                    raise self._interrupted(state, stopper.signal_number)
+                number = accord.after(int(state.step), stopper.signal_number)
+                if number is not None:
+                    raise self._interrupted(state, number)
         self._save(state)
         metrics = self._evaluate(state)
         self._progress.stop()
@@ -202,13 +216,13 @@ class _Loop:
         done = int(state.step)
         with self._compiling(state, stopper):
             state, output = self._engine.step(state, batch)
-        newest, examples = output["loss"], len(next(iter(batch.values())))
-        self._examples += examples
+        newest = output["loss"]
+        self._examples += self._batch
         if self._losses:
             jax.block_until_ready(self._losses[-1])
             self._progress.advance(done)
         if done % self._schedule.log_every == 0:
-            self._report(0 if _is_ready(newest) else examples)
+            self._report(0 if _is_ready(newest) else self._batch)
         self._losses.append((done + 1, newest))
         return state
 
@@ -242,7 +256,7 @@ class _Loop:
         if not self._losses:
             return
         steps, losses = zip(*self._losses, strict=True)
-        values = jax.device_get(losses)
+        values = on_host(losses)
         for step, value in zip(steps, values, strict=True):
             if not finite.is_finite(value):
                 raise RunFailed(self._not_finite(f"the loss of step {step}"))
@@ -287,7 +301,8 @@ class _Loop:
         if step == self._saved:
             return
         with self._watch.paused():
-            bad = finite.first_bad_leaf(state.params)
+            found = self._peers.gather(first_bad_here(state.params))
+            bad = next(filter(None, found), None)
             if bad:
                 raise RunFailed(self._not_finite(f"`{bad}` after step {step}"))
             self._store.save(step, state, self._meta)

@@ -82,6 +82,35 @@ class MetricsLog:
             self.write({"step": step, "evaluation": metrics})
 
 
+class Unlogged:
+    """Takes the place of a log in processes other than the first.
+
+    Attributes:
+        last_loss: The loss of the last record; None where none was ever given.
+    """
+
+    def __init__(self) -> None:
+        self.last_loss: float | None = None
+
+    def __enter__(self) -> "Unlogged":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Does nothing."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Keeps the loss alone."""
+        self.last_loss = record.get("loss", self.last_loss)
+
+    def write_evaluation(self, step: int, metrics: dict[str, float]) -> None:
+        """Keeps nothing."""
+
+
 def _records_up_to(path: Path, step: int) -> list[dict[str, Any]]:
     """Reads whole records; a line that a crash cut short or broke is left out."""
     if not path.exists():

@@ -23,7 +23,7 @@ from diamond.dsl.vocabulary import Scheme
 from diamond.runtime import devices, memory
 from diamond.runtime.checkpoints import CheckpointStore, abstract
 from diamond.runtime.checkpoints.identity import Meta, describe, describe_student
-from diamond.runtime.data import DataError, Dataset, open_data
+from diamond.runtime.data import DataError, Dataset, Share, open_data
 from diamond.runtime.distillation import (
     Student,
     members_of,
@@ -40,6 +40,8 @@ from diamond.runtime.failures import (
 )
 from diamond.runtime.folder import RunFolder, open_run
 from diamond.runtime.loop import Engine, Result, Schedule, train
+from diamond.runtime.processes import ALONE, Peers
+from diamond.runtime.processes.layout import devices_of_process
 from diamond.runtime.progress import Progress
 from diamond.runtime.tasks import make_task
 
@@ -52,11 +54,13 @@ class Session:
         scheme: What is trained.
         data: The data.
         task: Model, loss and optimizer.
+        peers: The processes that train it together.
     """
 
     scheme: Scheme
     data: Dataset
     task: Task
+    peers: Peers = ALONE
 
     @cached_property
     def plan(self) -> Plan:
@@ -73,8 +77,8 @@ class Session:
 
     @cached_property
     def program(self) -> Program:
-        """The program, on the devices of this machine."""
-        found = devices.prepare(num_members(self.scheme))
+        """The program, on the devices of this machine, or of all processes."""
+        found = devices.prepare(num_members(self.scheme), processes=self.peers.number)
         with _refusals():
             shapes = self.data.example_shapes()
             return build(self.scheme, self.task, shapes, found)
@@ -86,7 +90,8 @@ class Session:
             return None
         scheme = student_of(self.scheme)
         with _refusals():
-            return Session(scheme, self.data, make_task(scheme, self.data))
+            task = make_task(scheme, self.data)
+            return Session(scheme, self.data, task, self.peers)
 
     def certify(self) -> Certificate:
         """Holds the compiled program against the plan.
@@ -121,6 +126,7 @@ def open_session(
     engine: str | None = "mesh",
     num_devices: int | None = None,
     are_virtual: bool = False,
+    peers: Peers = ALONE,
 ) -> Session:
     """Makes devices ready, opens a scheme's data and makes its task.
 
@@ -132,8 +138,11 @@ def open_session(
         num_devices: What the caller expects the mesh to need, or None.
         are_virtual: Whether nothing is to run, so that the devices need not be there.
 
+        peers: The processes that train together, having joined.
+
     Raises:
-        EnvironmentProblem: If there are not enough devices.
+        EnvironmentProblem: If there are not enough devices, or the processes do not
+            divide the mesh.
         SchemeProblem: If model, data and loss do not fit together.
         RunFailed: If the data cannot be used.
 
@@ -146,14 +155,20 @@ def open_session(
     members = num_members(scheme)
     if num_devices not in (None, members):
         raise EnvironmentProblem(_other_number(scheme, members, num_devices))
+    if peers.number > 1:
+        _check_processes(scheme, engine, peers.number)
     needed = members if engine == "mesh" else 1
-    precision = scheme.train.precision
-    devices.prepare(needed, precision=precision, are_virtual=are_virtual)
+    devices.prepare(
+        needed,
+        precision=scheme.train.precision,
+        are_virtual=are_virtual,
+        processes=peers.number,
+    )
     if scheme.data is None:
         raise SchemeProblem("the scheme has no `data` block, so it cannot be run")
     with _refusals():
         data = open_data(scheme.data, root, scheme.train.seed, scheme.model)
-        session = Session(scheme, data, make_task(scheme, data))
+        session = Session(scheme, data, make_task(scheme, data), peers)
     _ = session.student  # so that one that does not fit is refused before any step
     return session
 
@@ -163,22 +178,23 @@ def run_session(session: Session, out: Path, engine: str, progress: Progress) ->
 
     Where the scheme says so, an ensemble is then distilled into one model.
     """
-    scheme = session.scheme
+    scheme, peers = session.scheme, session.peers
     schedule = Schedule(
         scheme.train.steps, scheme.train.evaluate, scheme.train.checkpoint
     )
     told = memory.told_with(lambda: session.plan)
-    with open_run(out, scheme.name) as run, _bad_data(), told:
+    with open_run(out, scheme.name, peers) as run, _bad_data(), told:
         meta = describe(scheme, engine, session.data.fingerprint())
         trained = session.engine(engine)
         result = train(
             trained,
-            session.data,
+            _fed(session, trained),
             schedule,
             run,
             seed=scheme.train.seed,
             meta=meta,
             progress=progress,
+            peers=peers,
         )
         if scheme.distill is None:
             return result
@@ -192,34 +208,53 @@ def _distil(
     scheme, step = student_of(session.scheme), session.scheme.train.steps
     progress.note(f"distilling the ensemble of step {step:,} into one model")
     like = abstract(trained.init(jax.random.key(scheme.train.seed)))
-    members = members_of(trained, CheckpointStore(run.checkpoints).restore(step, like))
+    store = CheckpointStore(run.checkpoints, peers=session.peers)
+    members = members_of(trained, store.restore(step, like))
     with _refusals():
         student = _student(session, trained, members)
     schedule = Schedule(
         scheme.train.steps, scheme.train.evaluate, scheme.train.checkpoint
     )
-    with open_run(run.student(step), scheme.name) as folder:
+    peers = session.peers
+    with open_run(run.student(step), scheme.name, peers) as folder:
         return train(
             student,
-            session.data,
+            _fed(session, student.engine),
             schedule,
             folder,
             seed=scheme.train.seed,
             meta=describe_student(session.scheme, meta, session.data.fingerprint()),
             progress=progress,
+            peers=peers,
         )
+
+
+def _fed(session: Session, engine: Engine) -> Dataset:
+    """Returns the data, or what this process feeds of it to a program."""
+    if isinstance(engine, Program) and session.peers.number > 1:
+        return Share(session.data, engine.rows)
+    return session.data
 
 
 def _student(session: Session, trained: Engine, members: Params) -> Student:
     given = (session.scheme, session.task, members, session.data)
     if isinstance(trained, ReferenceEngine):
         return student_of_reference(*given)
-    return student_of_program(*given, devices.prepare(num_members(session.scheme)))
+    size, processes = num_members(session.scheme), session.peers.number
+    return student_of_program(*given, devices.prepare(size, processes=processes))
 
 
 def num_members(scheme: Scheme) -> int:
     """Returns the number of devices of a scheme's mesh."""
     return math.prod(axis.size for axis in scheme.mesh)
+
+
+def _check_processes(scheme: Scheme, engine: str | None, processes: int) -> None:
+    if engine != "mesh":
+        raise EnvironmentProblem(
+            f"the {engine} engine runs in one process, not in {processes}"
+        )
+    devices_of_process(scheme.mesh, processes)
 
 
 def _other_number(scheme: Scheme, members: int, given: int) -> str:

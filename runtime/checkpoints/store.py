@@ -7,7 +7,8 @@
 
 A step whose files are not what was written is set aside as `step-00000100.damaged`
 and an older one is taken. Nothing is deleted but what a store wrote. The caller
-holds the run folder's lock.
+holds the run folder's lock. Of several processes each writes the parts of arrays that
+it has; the first does all else, and writes the manifest once all parts are there.
 """
 
 import contextlib
@@ -24,6 +25,8 @@ from orbax.checkpoint.experimental import v1 as ocp
 from diamond.runtime.checkpoints import leaves, manifest
 from diamond.runtime.checkpoints.manifest import Damaged, LeafRecord, Manifest
 from diamond.runtime.failures import EnvironmentProblem, RunFailed
+from diamond.runtime.processes import ALONE, Peers
+from diamond.runtime.processes.lost import as_loss
 
 STATE = "state"
 # What JAX narrows where its 64-bit types are off.
@@ -53,6 +56,7 @@ class CheckpointStore:
         *,
         keep: int = 2,
         warn: Callable[[str], None] = warnings.warn,
+        peers: Peers = ALONE,
     ) -> None:
         """Opens a folder of checkpoints, which need not exist.
 
@@ -60,12 +64,14 @@ class CheckpointStore:
             folder: Where they stand.
             keep: How many complete steps stay, at least 2: the newest may be damaged.
             warn: Is told when a damaged step is set aside.
+            peers: The processes that save and restore together.
         """
         if keep < 2:
             raise ValueError(f"at least 2 checkpoints must be kept, not {keep}")
         self.folder = folder.absolute()
         self.keep = keep
         self._warn = warn
+        self._peers = peers
 
     def steps(self) -> tuple[int, ...]:
         """Returns the complete steps, oldest first."""
@@ -90,15 +96,19 @@ class CheckpointStore:
         """
         path = self.path(step)
         with _told_plainly(f"the checkpoint of step {step} could not be written"):
-            _remove(path)
-            path.mkdir(parents=True, exist_ok=True)
+            self._peers.led(lambda: _make_room(path))
             ocp.save(path / STATE, leaves.to_arrays(state))
-            files = manifest.record_files(path, STATE)
-            content = Manifest(step, meta, leaves.records_of(state), files)
-            manifest.write_manifest(content, path)
-            for old in self.steps()[: -self.keep]:
-                _remove(self.path(old))
+            self._peers.gather("saved")
+            self._peers.led(lambda: self._commit(step, state, meta))
         return path
+
+    def _commit(self, step: int, state: Any, meta: dict[str, Any]) -> None:
+        path = self.path(step)
+        files = manifest.record_files(path, STATE)
+        content = Manifest(step, meta, leaves.records_of(state), files)
+        manifest.write_manifest(content, path)
+        for old in self.steps()[: -self.keep]:
+            _remove(self.path(old))
 
     def latest(self) -> int | None:
         """Returns the newest step that is whole, or None where none was ever saved.
@@ -110,14 +120,14 @@ class CheckpointStore:
             RunFailed: If every step is damaged, or the folder cannot be used.
         """
         with _told_plainly(f"{self.folder} cannot be used"):
-            return self._newest_whole()
+            return self._peers.led(self._newest_whole)
 
     def _newest_whole(self) -> int | None:
         self._remove_unfinished()
         steps = self.steps()
         for step in reversed(steps):
             try:
-                self._checked(step)
+                self._check(step)
             except Damaged as damage:
                 self._set_aside(step, damage)
             else:
@@ -146,7 +156,8 @@ class CheckpointStore:
             EnvironmentProblem: If the state has other arrays than `like`, or JAX
                 would narrow them.
         """
-        content = self._checked(step)
+        self._peers.led(lambda: self._check(step))
+        content = manifest.read_manifest(self.path(step))
         wanted = leaves.records_of(like)
         if content.leaves != wanted:
             raise EnvironmentProblem(_difference(content.leaves, wanted))
@@ -166,12 +177,11 @@ class CheckpointStore:
             if match and path.is_dir():
                 yield int(match[1]), path
 
-    def _checked(self, step: int) -> Manifest:
+    def _check(self, step: int) -> None:
         content = manifest.read_manifest(self.path(step))
         if content.step != step:
             raise Damaged(f"{self.path(step)}: holds step {content.step}")
         manifest.check_files(content, self.path(step))
-        return content
 
     def _remove_unfinished(self) -> None:
         for _, path in list(self._folders()):
@@ -188,6 +198,11 @@ class CheckpointStore:
             f"the checkpoint of step {step} is damaged and was set aside"
             f" as {aside.name}: {damage}"
         )
+
+
+def _make_room(path: Path) -> None:
+    _remove(path)
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def _remove(path: Path) -> None:
@@ -243,6 +258,9 @@ def _told_plainly(what: str) -> Iterator[None]:
         with _quiet():
             yield
     except (OSError, ValueError) as error:
+        lost = as_loss(error)
+        if lost is not None:
+            raise lost from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunFailed(f"{what}: {reason}") from error
 

@@ -9,7 +9,8 @@ from diamond.runtime.cli.cite import cite
 from diamond.runtime.cli.compile import compile_scheme
 from diamond.runtime.cli.explain import explain
 from diamond.runtime.cli.fmt import fmt
-from diamond.runtime.cli.guard import guarded
+from diamond.runtime.cli.guard import guarded, leave
+from diamond.runtime.cli.launch import launch
 from diamond.runtime.cli.run import run
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
@@ -27,6 +28,7 @@ Exit codes:
   2    the call or the environment does not fit
   3    the run failed
   70   a bug in diamondc
+  75   one of several processes has lost another; the same command goes on
   130  stopped by Ctrl-C (SIGINT); a run has saved what was done
   143  stopped by SIGTERM, in the same way
 
@@ -47,10 +49,13 @@ def diamondc() -> None:
     """
 
 
-for _command in (check, fmt, explain, compile_scheme, run, cite):
+for _command in (check, fmt, explain, compile_scheme, run, launch, cite):
     diamondc.add_command(_command)
 
 
 def main() -> None:
     """Runs the command and leaves with its exit code."""
-    sys.exit(guarded(diamondc, sys.argv[1:]))
+    code = guarded(diamondc, sys.argv[1:])
+    if code and "diamond.runtime.processes.join" in sys.modules:
+        leave(code)
+    sys.exit(code)

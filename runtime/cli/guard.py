@@ -1,11 +1,13 @@
 """From whatever ends a command to an exit code; never to a traceback."""
 
+import contextlib
 import errno
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -18,6 +20,7 @@ from diamond.runtime.failures import (
     Interrupted,
     RunFailed,
 )
+from diamond.runtime.processes.lost import as_loss
 
 BUG = 70
 # What the machine refuses whatever the code does.
@@ -60,6 +63,17 @@ def guarded(command: click.Command, arguments: Sequence[str]) -> int:
         return _failed(known) if known else _bug(error)
 
 
+def leave(code: int) -> NoReturn:
+    """Ends one of several processes at once.
+
+    An orderly end would wait for the others, which wait for this one.
+    """
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 def _failed(failure: Failure) -> int:
     tell = say if isinstance(failure, Interrupted) else fail
     tell(str(failure))
@@ -68,6 +82,9 @@ def _failed(failure: Failure) -> int:
 
 def _known(error: Exception) -> Failure | None:
     """Returns what the machine is to blame for, as a failure."""
+    lost = as_loss(error)
+    if lost is not None:
+        return lost
     if memory.is_out_of_memory(error):
         return RunFailed(f"out of memory: {memory.ADVICE}")
     if isinstance(error, OSError) and error.errno in REFUSALS:
@@ -82,13 +99,16 @@ def _reader_left() -> int:
     return 0
 
 
+def _first_line(error: Exception) -> str:
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+
+
 def _bug(error: Exception) -> int:
     with tempfile.NamedTemporaryFile(
         "w", prefix="diamondc-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write(f"diamondc {' '.join(sys.argv[1:])}\nPython {sys.version}\n\n")
         traceback.print_exception(error, file=file)
-    summary = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
-    fail(f"diamondc has a bug: {summary}")
+    fail(f"diamondc has a bug: {_first_line(error)}")
     say(f"your scheme is not to blame; the report is in {file.name}")
     return BUG

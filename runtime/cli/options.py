@@ -1,5 +1,7 @@
 """Options that several subcommands share."""
 
+from pathlib import Path
+
 import click
 
 overrides = click.option(
@@ -26,6 +28,23 @@ devices = click.option(
     metavar="N",
     help="Devices to use; as many as the mesh needs where not given. On a CPU they "
     "are virtual.",
+)
+
+out = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where checkpoints and metrics go; runs/NAME where not given, NAME being the "
+    "scheme's name.",
+)
+
+heartbeat = click.option(
+    "--heartbeat",
+    type=click.IntRange(min=2),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="A process among several that is silent for so long counts as lost.",
 )
 
 scheme_file = click.argument("file", type=click.Path())

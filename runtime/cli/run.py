@@ -1,6 +1,7 @@
 """`diamondc run`."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,15 @@ import click
 from diamond.runtime.cli import options
 from diamond.runtime.cli.output import put_json
 from diamond.runtime.cli.scheme import load, located
+from diamond.runtime.failures import EnvironmentProblem
+from diamond.runtime.processes.cluster import Cluster, find_cluster
+from diamond.runtime.processes.parent import end_with
+from diamond.runtime.processes.pulse import beating
 
 if TYPE_CHECKING:
     from diamond.runtime.loop import Result
+    from diamond.runtime.processes import Peers
+    from diamond.runtime.session import Session
 
 
 @click.command(
@@ -24,13 +31,7 @@ if TYPE_CHECKING:
     )
 )
 @options.scheme_file
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Where checkpoints and metrics go; runs/NAME where not given, NAME being the "
-    "scheme's name.",
-)
+@options.out
 @click.option(
     "--engine",
     type=click.Choice(["mesh", "reference"]),
@@ -42,6 +43,38 @@ if TYPE_CHECKING:
 @options.devices
 @options.overrides
 @options.output_format
+@click.option(
+    "--coordinator",
+    metavar="HOST:PORT",
+    help="Where the first of several processes listens and the others find it.",
+)
+@click.option(
+    "--num-processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes train together; each has an equal part of the mesh. As "
+    "SLURM, Open MPI or Kubernetes say where not given; 1 is a run by itself.",
+)
+@click.option(
+    "--process-id",
+    type=click.IntRange(min=0),
+    metavar="I",
+    help="Which of them this is, from 0.",
+)
+@click.option(
+    "--interface",
+    metavar="NAME",
+    help="The network interface over which CPUs exchange arrays, such as eth0; the one "
+    "that the host's own name resolves to where not given.",
+)
+@options.heartbeat
+@click.option(
+    "--pulse",
+    type=click.Path(dir_okay=False, path_type=Path),
+    hidden=True,
+    help="A file to write the step to, for a supervisor.",
+)
+@click.option("--parent", type=int, hidden=True, help="The process to end with.")
 def run(
     file: str,
     out: Path | None,
@@ -49,6 +82,13 @@ def run(
     devices: int | None,
     overrides: tuple[str, ...],
     output_format: str,
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    interface: str | None,
+    heartbeat: int,
+    pulse: Path | None,
+    parent: int | None,
 ) -> int:
     """Train a scheme, or go on where an earlier run stopped.
 
@@ -56,24 +96,55 @@ def run(
     command goes on from the last checkpoint, bit for bit. Ctrl-C and SIGTERM save and
     stop, with exit code 130 and 143; twice leaves at once. With --format json, a run
     that fails or is stopped leaves stdout empty.
+
+    Several processes train one scheme if each is told --coordinator, --num-processes
+    and --process-id, or if a scheduler has started them. They share the run folder,
+    and the first one tells how it goes. See also diamondc launch.
     """
-    scheme = load(file, overrides)
-
-    from diamond.runtime.progress import progress_on
-    from diamond.runtime.session import open_session, run_session
-
-    session = open_session(
-        scheme, Path(file).parent, engine=engine, num_devices=devices
-    )
+    if parent is not None:
+        end_with(parent)
+    scheme = load(file, overrides, quietly=bool(process_id))
+    cluster = find_cluster(coordinator, num_processes, process_id, os.environ)
     folder = Path("runs") / scheme.name if out is None else out
-    with located(file, overrides):
-        result = run_session(session, folder, engine, progress_on(sys.stderr))
+    with beating(pulse) as progress:
+        peers = _joined(cluster, heartbeat, interface)
+
+        from diamond.runtime.progress import Silent, progress_on
+        from diamond.runtime.session import open_session, run_session
+
+        progress.teller = Silent() if peers.rank else progress_on(sys.stderr)
+        session = open_session(
+            scheme,
+            Path(file).parent,
+            engine=engine,
+            num_devices=devices,
+            peers=peers,
+        )
+        with located(file, overrides):
+            result = run_session(session, folder, engine, progress)
+        if peers.rank == 0:
+            _put(session, result, output_format)
+    return 0
+
+
+def _joined(cluster: Cluster | None, heartbeat: int, interface: str | None) -> "Peers":
+    if cluster is None:
+        from diamond.runtime.processes import ALONE
+
+        if interface is not None:
+            raise EnvironmentProblem("--interface is for one of several processes")
+        return ALONE
+    from diamond.runtime.processes.join import join
+
+    return join(cluster, heartbeat=heartbeat, interface=interface)
+
+
+def _put(session: "Session", result: "Result", output_format: str) -> None:
     wire = session.plan.wire_bytes()
     if output_format == "json":
         put_json(_as_data(result, wire))
     else:
-        click.echo(_as_text(scheme.name, result, wire))
-    return 0
+        click.echo(_as_text(session.scheme.name, result, wire))
 
 
 def _as_data(result: "Result", wire: Mapping[str, float]) -> dict[str, object]:

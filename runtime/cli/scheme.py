@@ -8,8 +8,8 @@ from diamond.dsl.vocabulary import Scheme
 from diamond.runtime.cli.output import show
 
 
-def load(file: str, overrides: Sequence[str]) -> Scheme:
-    """Loads a scheme, showing what the checker warns of.
+def load(file: str, overrides: Sequence[str], *, quietly: bool = False) -> Scheme:
+    """Loads a scheme, showing what the checker warns of unless `quietly`.
 
     Raises:
         SchemeError: If it has errors.
@@ -19,7 +19,8 @@ def load(file: str, overrides: Sequence[str]) -> Scheme:
 
     source = read_source(file)
     scheme, warnings = load_source(source, overrides)
-    show(warnings, source)
+    if not quietly:
+        show(warnings, source)
     return scheme
 
 

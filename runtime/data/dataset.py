@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Batch = dict[str, NDArray[np.generic]]
+ALL = slice(None)
 
 
 class DataError(ValueError):
@@ -20,8 +21,11 @@ class Dataset(Protocol):
     def classes(self) -> int | None:
         """The number of classes or tokens; None where targets are real numbers."""
 
-    def batch_at(self, step: int) -> Batch:
-        """Returns the batch of a step, counted from 0: a pure function of the step."""
+    def batch_at(self, step: int, rows: slice = ALL) -> Batch:
+        """Returns the batch of a step, counted from 0: a pure function of the step.
+
+        Of several processes each reads only the `rows` that it needs.
+        """
 
     def held_out(self) -> Batch:
         """Returns all held-out examples; arrays of length 0 where none are."""

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from diamond.runtime.data.dataset import Batch, DataError
+from diamond.runtime.data.dataset import ALL, Batch, DataError
 from diamond.runtime.data.sampling import Integers, shuffled
 
 Array = NDArray[np.generic]
@@ -47,11 +47,11 @@ class Examples:
                 "batch smaller"
             )
 
-    def batch_at(self, step: int) -> Batch:
-        """Returns the batch of a step, counted from 0."""
+    def batch_at(self, step: int, rows: slice = ALL) -> Batch:
+        """Returns the batch of a step, counted from 0, or some rows of it."""
         start = step * self.batch
         places = shuffled(self.seed, len(self.training), start, self.batch)
-        return self._rows(self.training[places])
+        return self._rows(self.training[places[rows]])
 
     def held_out(self) -> Batch:
         """Returns all held-out examples."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diamond.dsl.vocabulary.training import Text
-from diamond.runtime.data.dataset import Batch, DataError
+from diamond.runtime.data.dataset import ALL, Batch, DataError
 from diamond.runtime.data.paths import find_files
 from diamond.runtime.data.sampling import Integers, random_bits, split
 
@@ -51,10 +51,10 @@ class Windows:
     digest: str
     classes: int = VOCABULARY
 
-    def batch_at(self, step: int) -> Batch:
-        """Returns windows at random places, drawn anew for each step."""
+    def batch_at(self, step: int, rows: slice = ALL) -> Batch:
+        """Returns windows at random places, drawn anew for each step, or some."""
         places = len(self.training) - self.context
-        bits = random_bits(self.seed, step, self.batch)
+        bits = random_bits(self.seed, step, self.batch)[rows]
         return self._windows(self.training, (bits % places).astype(np.int64))
 
     def held_out(self) -> Batch:
