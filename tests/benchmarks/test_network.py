@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAYLOAD = 1_000_000
 FRAME, SEGMENT = 1514, 1448
 SEND = f"""
-import os, socket
+import os, socket, time
 if os.environ["RANK"] == "0":
     listener = socket.create_server((os.environ["HOST_ADDRESS"], 5000))
     connection, _ = listener.accept()
@@ -28,7 +28,7 @@ else:
             connection = socket.create_connection(("host0", 5000))
             break
         except ConnectionRefusedError:
-            pass
+            time.sleep(0.05)
     connection.sendall(bytes({PAYLOAD}))
 """
 
@@ -56,8 +56,8 @@ def test_the_counters_tell_what_the_wire_carried():
         assert jobs.run_on(network, [sys.executable, "-c", SEND]) == [0, 0]
         receiver, sender = (host.traffic() for host in network.hosts)
     wire = PAYLOAD * FRAME / SEGMENT
-    assert wire <= sender.sent <= 1.03 * wire
-    assert wire <= receiver.received <= 1.03 * wire
+    assert wire <= sender.sent <= 1.05 * wire
+    assert wire <= receiver.received <= 1.05 * wire
     assert sender.received < 0.1 * wire
     assert _remains(network.name) == []
 
@@ -94,7 +94,6 @@ def test_hosts_have_names_and_see_each_other_alone():
 
 @needs_network
 def test_an_exception_takes_all_down_and_processes_with_it():
-    network = None
     with pytest.raises(ZeroDivisionError), links.opened(hosts=2) as network:
         sleeper = subprocess.Popen(network.hosts[1].inside("sleep", "600"))
         _ = 1 / 0
