@@ -66,10 +66,9 @@ def _by_torch(contest: Contest, dtype: torch.dtype) -> tuple[float, ...]:
     model = loaded(contest.model, contest.initial(), dtype)
     settings = contest.adamw()
     optimizer = optimizer_of(model, settings)
-    steps = ((rate, contest.data.batch_at(s)) for s, rate in enumerate(settings.rates))
     return tuple(
-        float(train(model, optimizer, rate, batch))
-        for (rate, batch), _ in zip(steps, range(STEPS), strict=False)
+        float(train(model, optimizer, rate, contest.data.batch_at(step)))
+        for step, rate in enumerate(settings.rates[:STEPS])
     )
 
 

@@ -11,8 +11,11 @@ a machine that is no host of a network), and the loss of its part of the batch. 
 the held-out loss is due, it has a line of its own; an evaluation takes no time of the
 training's, and its bytes are not counted.
 
-Hooks have PyTorch's default settings, but for the dense steps of PowerSGD at the start:
-`start_powerSGD_iter` is 10, and not 1000, for runs of a few thousand steps.
+Hooks have PyTorch's default settings, but for two of PowerSGD's: `start_powerSGD_iter`
+is 10, and not 1000, for runs of a few thousand steps; and all gradients are in one
+bucket. Of two, each rank starts the later collectives of one when its earlier ones are
+done, so that ranks start them in different orders, and gloo (unlike NCCL) takes them in
+that order: it fails with a mismatch of sizes (torch 2.13).
 """
 
 import os
@@ -41,6 +44,7 @@ from benchmarks.network.counters import traffic
 HOOKS = ("none", "fp16", "powersgd")
 RANK = 2
 DENSE_STEPS = 10
+ONE_BUCKET = 64  # MiB
 EVALUATED_AT_ONCE = 32
 
 
@@ -86,7 +90,8 @@ def lines(
 
 def wrapped(model: torch.nn.Module, hook: str) -> DistributedDataParallel:
     """Returns the model with its gradients averaged, in the form that the hook says."""
-    copies = DistributedDataParallel(model)
+    bucket = ONE_BUCKET if hook == "powersgd" else None
+    copies = DistributedDataParallel(model, bucket_cap_mb=bucket)
     if hook == "fp16":
         copies.register_comm_hook(None, default_hooks.fp16_compress_hook)
     if hook == "powersgd":

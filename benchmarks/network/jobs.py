@@ -36,15 +36,21 @@ def run_on(network: Network, command: Sequence[str], *, grace: float = 10) -> li
 
 @contextlib.contextmanager
 def started(
-    network: Network, command: Sequence[str]
+    network: Network, command: Sequence[str], *, stdout: int | None = None
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Starts a command on every host; what still runs in the end is killed."""
+    """Starts a command on every host; what still runs in the end is killed.
+
+    Args:
+        network: The hosts.
+        command: The command; see `words_for` and `environment_of`.
+        stdout: Where its output goes, as for `subprocess.Popen`; ours where not given.
+    """
     jobs: list[subprocess.Popen[bytes]] = []
     try:
         for host in network.hosts:
             words = host.inside(*words_for(network, host, command))
             environment = os.environ | environment_of(network, host)
-            jobs.append(subprocess.Popen(words, env=environment))
+            jobs.append(subprocess.Popen(words, env=environment, stdout=stdout))
         yield jobs
     finally:
         for job in jobs:
