@@ -9,7 +9,6 @@ digits also after steps of AdamW, and the first loss in fp32, in which the conte
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -44,7 +43,7 @@ def compare(precision: str, overrides: Sequence[str] = ()) -> Losses:
     """Trains on both sides from the same weights on the same batches.
 
     Args:
-        precision: `fp32` or `fp64`.
+        precision: `fp32` or `fp64`, which needs `jax.enable_x64`.
         overrides: As after `--set`.
     """
     words = (*ALONE, f"train.precision={precision}", *overrides)
@@ -76,7 +75,8 @@ def main() -> None:
     """Prints the losses and how far apart they are."""
     for precision in TYPES:
         print(f"{precision}: step, loss of Diamond, of PyTorch, relative difference")
-        losses = compare(precision)
+        with jax.enable_x64(precision == "fp64"):
+            losses = compare(precision)
         rows = zip(losses.diamond, losses.torch, losses.apart, strict=True)
         for step, (ours, theirs, apart) in enumerate(rows):
             print(f"  {step} {ours:.10f} {theirs:.10f} {apart:.1e}")

@@ -63,6 +63,19 @@ def test_the_counters_tell_what_the_wire_carried():
 
 
 @needs_network
+def test_a_host_reads_of_its_own_link_what_is_read_from_outside():
+    script = "from benchmarks.network.counters import traffic; print(*traffic())"
+    with links.opened(hosts=2) as network:
+        jobs.run_on(network, [sys.executable, "-c", SEND])
+        inside = network.hosts[1].inside(sys.executable, "-c", script)
+        done = subprocess.run(inside, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        told = tuple(network.hosts[1].traffic())
+    sent, received = (int(word) for word in done.stdout.split())
+    assert (sent, received) == told
+    assert sent > PAYLOAD > received
+
+
+@needs_network
 def test_a_link_has_its_rate_at_both_ends_until_it_is_taken_away():
     with links.opened(hosts=1, rate="10mbit") as network:
         ends = [(network.hosts[0].space, "eth0"), (f"{network.name}.switch", "port0")]
@@ -97,7 +110,7 @@ def test_an_exception_takes_all_down_and_processes_with_it():
     with pytest.raises(ZeroDivisionError), links.opened(hosts=2) as network:
         sleeper = subprocess.Popen(network.hosts[1].inside("sleep", "600"))
         _ = 1 / 0
-    assert sleeper.wait() == -signal.SIGKILL
+    assert sleeper.wait(timeout=60) == -signal.SIGKILL
     assert _remains(network.name) == []
 
 
