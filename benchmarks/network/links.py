@@ -155,6 +155,7 @@ def _build(network: Network) -> None:
     switch = names.switch_space(network.name)
     _run("ip", "netns", "add", switch)
     _run("ip", "-n", switch, "link", "add", "bridge", "type", "bridge")
+    _set(switch, "bridge", "addrgenmode", "none")
     for host in network.hosts:
         _write_hosts(network, host)
         _run("ip", "netns", "add", host.space)
