@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from benchmarks import network
-from benchmarks.network.jobs import started
 
 HOSTS = 4
 HOOKS = ("powersgd", "fp16", "none")
@@ -47,7 +46,7 @@ def measure(hook: str) -> Iterator[Row]:
     words += ["--set", "data.held_out=0"]
     with network.opened(HOSTS) as net:
         command = [sys.executable, *words]
-        with started(net, command, stdout=subprocess.PIPE) as jobs:
+        with network.started(net, command, stdout=subprocess.PIPE) as jobs:
             output = jobs[0].stdout
             assert output is not None
             _next(output, WARM_UP)

@@ -154,18 +154,8 @@ def _network(name: str, count: int) -> Network:
 def _build(network: Network) -> None:
     switch = names.switch_space(network.name)
     _run("ip", "netns", "add", switch)
-    _run(
-        "ip",
-        "-n",
-        switch,
-        "link",
-        "add",
-        "bridge",
-        "type",
-        "bridge",
-        "mcast_snooping",
-        "0",
-    )
+    quiet_bridge = ("type", "bridge", "mcast_snooping", "0")
+    _run("ip", "-n", switch, "link", "add", "bridge", *quiet_bridge)
     _set(switch, "bridge", "addrgenmode", "none")
     for host in network.hosts:
         _write_hosts(network, host)
