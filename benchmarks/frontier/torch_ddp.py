@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import contextlib
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -39,7 +40,7 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.frontier.contest import Contest, open_contest
 from benchmarks.frontier.torch_model import loaded
 from benchmarks.frontier.torch_training import Batch, optimizer_of, tensors, train
-from benchmarks.network.counters import traffic
+from benchmarks.network.counters import sent
 
 HOOKS = ("none", "fp16", "powersgd")
 RANK = 2
@@ -110,9 +111,9 @@ class Meter:
 
     def read(self) -> dict[str, float | None]:
         """Returns both by name."""
-        seconds, sent = time.perf_counter() - self._start, _sent()
-        bytes_sent = None if sent is None else sent - self._before
-        return {"seconds": round(seconds, 4), "sent": bytes_sent}
+        seconds, now = time.perf_counter() - self._start, _sent()
+        since = None if now is None else now - self._before
+        return {"seconds": round(seconds, 4), "sent": since}
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -127,8 +128,8 @@ class Meter:
 
 def _sent() -> int | None:
     try:
-        return traffic().sent
-    except FileNotFoundError:
+        return sent()
+    except (OSError, subprocess.CalledProcessError):
         return None
 
 

@@ -1,11 +1,13 @@
-"""Bytes that crossed a link, as its interface counted them.
+"""Bytes that crossed a link, as the queue at its start counted them.
 
-They are all that the wire carried: payload, headers, acknowledgements and what was
-sent twice. Segments leave a host as they would leave a real one, one frame each, so
-that their headers count.
+They are all that a wire would carry: payload, headers, acknowledgements and what was
+sent twice. The interface's own counter would not do: a system hands its card segments
+of up to 64 KiB with one header, which the card cuts into frames with a header each, and
+the queue, unlike the interface, counts those.
 """
 
-from pathlib import Path
+import json
+import subprocess
 from typing import NamedTuple
 
 LINK = "eth0"
@@ -16,7 +18,7 @@ class Traffic(NamedTuple):
 
     Attributes:
         sent: Bytes that the host sent.
-        received: Bytes that it received.
+        received: Bytes that were sent to it.
 
     Example:
         >>> Traffic(5, 7) - Traffic(2, 3)
@@ -30,14 +32,21 @@ class Traffic(NamedTuple):
         return Traffic(self.sent - before.sent, self.received - before.received)
 
 
-def traffic() -> Traffic:
-    """Returns what the link of the host that runs this has carried so far.
+def queued(space: str, device: str) -> int:
+    """Returns the bytes that a namespace has sent through a device."""
+    return _queued("tc", "-n", space, device=device)
+
+
+def sent() -> int:
+    """Returns the bytes that the host that runs this has sent over its link.
 
     Raises:
-        FileNotFoundError: If this process runs on no host of a network.
+        subprocess.CalledProcessError: If this process runs on no host of a network.
     """
-    folder = Path("/sys/class/net", LINK, "statistics")
-    sent, received = (
-        int((folder / name).read_text()) for name in ("tx_bytes", "rx_bytes")
-    )
-    return Traffic(sent, received)
+    return _queued("tc", device=LINK)
+
+
+def _queued(*tc: str, device: str) -> int:
+    command = (*tc, "-s", "-j", "qdisc", "show", "dev", device, "root")
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(json.loads(shown)[0]["bytes"])

@@ -32,6 +32,16 @@ def switch_space(network: str) -> str:
     return f"{network}.switch"
 
 
+def switch_of(space: str) -> str:
+    """Returns the namespace that a host's link leads to.
+
+    Example:
+        >>> switch_of("diamond-net-1234.host0")
+        'diamond-net-1234.switch'
+    """
+    return switch_space(space.partition(".")[0])
+
+
 @contextlib.contextmanager
 def held(network: str) -> Iterator[None]:
     """Makes the network's lock and holds it."""

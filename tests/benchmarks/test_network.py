@@ -51,8 +51,9 @@ def _remains(network):
 
 
 @needs_network
-def test_the_counters_tell_what_the_wire_carried():
-    with links.opened(hosts=2, rate="10mbit") as network:
+@pytest.mark.parametrize("rate", ["10mbit", None])
+def test_the_counters_tell_what_the_wire_carried(rate):
+    with links.opened(hosts=2, rate=rate) as network:
         assert jobs.run_on(network, [sys.executable, "-c", SEND]) == [0, 0]
         receiver, sender = (host.traffic() for host in network.hosts)
     wire = PAYLOAD * FRAME / SEGMENT
@@ -64,7 +65,7 @@ def test_the_counters_tell_what_the_wire_carried():
 
 @needs_network
 def test_a_host_reads_of_its_own_link_what_is_read_from_outside():
-    script = "from benchmarks.network.counters import traffic; print(*traffic())"
+    script = "from benchmarks.network.counters import sent; print(sent())"
     with links.opened(hosts=2) as network:
         host = network.hosts[1]
         jobs.run_on(network, [sys.executable, "-c", SEND])
@@ -72,14 +73,12 @@ def test_a_host_reads_of_its_own_link_what_is_read_from_outside():
         inside = host.inside(sys.executable, "-c", script)
         done = subprocess.run(inside, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         after = host.traffic()
-    sent, received = (int(word) for word in done.stdout.split())
-    assert before.sent <= sent <= after.sent
-    assert before.received <= received <= after.received
-    assert sent > PAYLOAD > received
+    assert before.sent <= int(done.stdout) <= after.sent
+    assert before.sent > PAYLOAD > before.received
 
 
 @needs_network
-def test_a_link_has_its_rate_at_both_ends_until_it_is_taken_away():
+def test_a_link_has_its_rate_at_both_ends():
     with links.opened(hosts=1, rate="10mbit") as network:
         ends = [(network.hosts[0].space, "eth0"), (f"{network.name}.switch", "port0")]
         shown = [_discipline(*end) for end in ends]
@@ -87,8 +86,7 @@ def test_a_link_has_its_rate_at_both_ends_until_it_is_taken_away():
         network.shape("2mbit")
         assert all("rate 2Mbit" in _discipline(*end) for end in ends)
         network.shape(None)
-        network.shape(None)
-        assert not any("tbf" in _discipline(*end) for end in ends)
+        assert all("rate 100Gbit" in _discipline(*end) for end in ends)
 
 
 def _discipline(space, device):
