@@ -1,0 +1,1 @@
+"""Diamond against PyTorch over thin links: one model, one data set, equal starts."""
