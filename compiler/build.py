@@ -3,18 +3,15 @@
 import functools
 import math
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from diamond.compiler.agreements import parts_of
 from diamond.compiler.compat import make_mesh
 from diamond.compiler.coupling import refuse_coupled
 from diamond.compiler.executables import BatchShapes, Executables
 from diamond.compiler.flows import flows_of
-from diamond.compiler.lane import parts_aside
 from diamond.compiler.overlap import Overlapped
 from diamond.compiler.ownership import owned_of
 from diamond.compiler.parallelism.cuts import stored, with_cuts
@@ -28,6 +25,7 @@ from diamond.compiler.plan import MeshAxis, Plan, TensorSpec, local_tensor
 from diamond.compiler.program import Program
 from diamond.compiler.sizes import bytes_of
 from diamond.compiler.task import Task
+from diamond.compiler.twins import can_overlap, halves
 from diamond.dsl import vocabulary as words
 from diamond.dsl.legality.finding import near_multiples
 from diamond.dsl.vocabulary import ParameterServer, Scheme
@@ -79,33 +77,17 @@ def build(
         mesh = _mesh(plan, found)
         executables = Executables(plan, task, mesh, batch_shapes)
     else:
-        computing, carrying = _halves(found[:needed])
+        computing, carrying = halves(found[:needed])
         mesh = _mesh(plan, computing)
         twin = _mesh(plan, carrying)
         executables = Overlapped(plan, task, mesh, twin, batch_shapes)
     return Program(scheme, task, plan, mesh, executables)
 
 
-def can_overlap(plan: Plan) -> bool:
-    """Whether an exchange of a plan can be formed beside the next steps."""
-    whole = not any(flow.by_partitioner for flow in plan.flows)
-    return whole and bool(parts_aside(parts_of(plan)))
-
-
 def _mesh(plan: Plan, devices: list[jax.Device]) -> Mesh:
     sizes = tuple(axis.size for axis in plan.axes) or (1,)
     names = tuple(axis.name for axis in plan.axes) or ("device",)
     return make_mesh(sizes, names, devices[: math.prod(sizes)])
-
-
-def _halves(devices: list[jax.Device]) -> tuple[list[jax.Device], list[jax.Device]]:
-    """Returns the first half of each process's devices, and the second."""
-    local: dict[int, list[jax.Device]] = {}
-    for device in devices:
-        local.setdefault(device.process_index, []).append(device)
-    firsts = [each[: len(each) // 2] for each in local.values()]
-    seconds = [each[len(each) // 2 :] for each in local.values()]
-    return list(chain.from_iterable(firsts)), list(chain.from_iterable(seconds))
 
 
 def plan_of(scheme: Scheme, task: Task, batch_shapes: BatchShapes) -> Plan:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from diamond.compiler.agreements import parts_of
+from diamond.compiler.lane import parts_aside
 from diamond.compiler.parallelism.ensemble import ensemble_axis
 from diamond.compiler.parallelism.schedules.picture import picture
 from diamond.compiler.parallelism.schedules.tables import table_of
@@ -16,6 +18,7 @@ from diamond.compiler.plan import (
     Message,
     Plan,
 )
+from diamond.compiler.twins import can_overlap
 from diamond.dsl import vocabulary as words
 from diamond.dsl.emit import format_term
 from diamond.dsl.vocabulary import OneBit
@@ -89,9 +92,12 @@ def _flows(plan: Plan) -> list[str]:
 
 def _exchanges(plan: Plan) -> list[str]:
     lines: list[str] = []
+    aside = parts_aside(parts_of(plan)) if can_overlap(plan) else {}
     for each in plan.exchanges:
         lines.append(f"{each.name}: {', '.join(_terms(each))}")
         lines.append(f"  {_times(each)}; {each.route}: {each.reason}")
+        if each.name in aside:
+            lines.append("  can cross beside the next steps, with overlap")
         lines += [f"  {line}" for line in _fragment(plan, each)]
         lines += [f"  {line}" for line in _sent(each)]
     who = "each member" if ensemble_axis(plan.axes) else "one device"

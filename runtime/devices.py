@@ -23,6 +23,7 @@ def prepare(
     precision: str = "fp32",
     are_virtual: bool = False,
     processes: int = 1,
+    twins: bool = False,
 ) -> "list[jax.Device]":
     """Returns `num_devices` devices, having made virtual ones on a CPU.
 
@@ -36,6 +37,7 @@ def prepare(
         are_virtual: Whether they stand for devices that this machine need not have:
             virtual ones of its CPU then, even where there are GPUs.
         processes: Processes that train together, and have joined.
+        twins: Whether as many again are wanted for a wire lane; GPUs need none.
 
     Raises:
         EnvironmentProblem: If there are fewer.
@@ -45,7 +47,7 @@ def prepare(
         1
     """
     share = num_devices // processes
-    _ask_for_virtual(share, anew=are_virtual)
+    _ask_for_virtual(2 * share if twins else share, anew=are_virtual)
     keep_memory()
     import jax
 
@@ -57,6 +59,7 @@ def prepare(
         found = jax.devices()
     except (RuntimeError, AssertionError) as error:
         raise EnvironmentProblem(_none_at_all(str(error))) from error
+    share *= 2 if twins and found[0].platform == "cpu" else 1
     parts = [
         [each for each in found if each.process_index == i] for i in range(processes)
     ]

@@ -18,6 +18,7 @@ from diamond.compiler.plan_text import print_plan
 from diamond.compiler.program import Program
 from diamond.compiler.task import Params, Task
 from diamond.compiler.temporaries import with_temporaries
+from diamond.compiler.twins import can_overlap, is_late
 from diamond.dsl.distillation import student_of
 from diamond.dsl.vocabulary import Scheme
 from diamond.runtime import devices, memory
@@ -45,6 +46,11 @@ from diamond.runtime.processes.layout import devices_of_process
 from diamond.runtime.progress import Progress
 from diamond.runtime.tasks import make_task
 
+NOTHING_LATE = (
+    "--overlap, but nothing can: it is for `pipelined`, and `local` with a delay, over "
+    "an all-reduce of several copies, on the mesh engine; leave it out"
+)
+
 
 @dataclass(frozen=True)
 class Session:
@@ -55,12 +61,14 @@ class Session:
         data: The data.
         task: Model, loss and optimizer.
         peers: The processes that train it together.
+        twins: Whether there are twins of the devices, for what overlaps.
     """
 
     scheme: Scheme
     data: Dataset
     task: Task
     peers: Peers = ALONE
+    twins: bool = False
 
     @cached_property
     def plan(self) -> Plan:
@@ -78,10 +86,12 @@ class Session:
     @cached_property
     def program(self) -> Program:
         """The program, on the devices of this machine, or of all processes."""
-        found = devices.prepare(num_members(self.scheme), processes=self.peers.number)
+        needed = num_members(self.scheme)
+        found = devices.prepare(needed, processes=self.peers.number, twins=self.twins)
         with _refusals():
             shapes = self.data.example_shapes()
-            return build(self.scheme, self.task, shapes, found)
+            overlap = len(found) > needed and can_overlap(self.plan)
+            return build(self.scheme, self.task, shapes, found, overlap=overlap)
 
     @cached_property
     def student(self) -> "Session | None":
@@ -127,6 +137,7 @@ def open_session(
     num_devices: int | None = None,
     are_virtual: bool = False,
     peers: Peers = ALONE,
+    overlap: bool | None = None,
 ) -> Session:
     """Makes devices ready, opens a scheme's data and makes its task.
 
@@ -137,8 +148,9 @@ def open_session(
             None, where only the plan is wanted.
         num_devices: What the caller expects the mesh to need, or None.
         are_virtual: Whether nothing is to run, so that the devices need not be there.
-
         peers: The processes that train together, having joined.
+        overlap: Whether means that are used late are formed beside the next steps;
+            where there are several processes to exchange them, if None.
 
     Raises:
         EnvironmentProblem: If there are not enough devices, or the processes do not
@@ -158,17 +170,22 @@ def open_session(
     if peers.number > 1:
         _check_processes(scheme, engine, peers.number)
     needed = members if engine == "mesh" else 1
+    twins = engine == "mesh" and is_late(scheme)
+    twins &= peers.number > 1 if overlap is None else overlap
     devices.prepare(
         needed,
         precision=scheme.train.precision,
         are_virtual=are_virtual,
         processes=peers.number,
+        twins=twins,
     )
     if scheme.data is None:
         raise SchemeProblem("the scheme has no `data` block, so it cannot be run")
     with _refusals():
         data = open_data(scheme.data, root, scheme.train.seed, scheme.model)
-        session = Session(scheme, data, make_task(scheme, data), peers)
+        session = Session(scheme, data, make_task(scheme, data), peers, twins)
+        if overlap and not (twins and can_overlap(session.plan)):
+            raise SchemeProblem(NOTHING_LATE)
     _ = session.student  # so that one that does not fit is refused before any step
     return session
 

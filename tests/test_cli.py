@@ -239,6 +239,15 @@ def test_the_number_of_devices_is_held_against_the_mesh(call, scheme):
     assert "with --set mesh.site=4, or" in err
 
 
+def test_what_is_late_crosses_on_twins(call, tmp_path, scheme):
+    rule = "replicas.site.consistency=local(every = 4, delay = 2)"
+    late = ["--overlap", "--set", rule, "--set", "replicas.site.compression=none"]
+    assert call("run", scheme, "--out", tmp_path / "out", *late)[0] == 0
+    code, _, err = call("run", scheme, "--out", tmp_path / "other", "--overlap")
+    assert code == 1
+    assert "it is for `pipelined`, and `local` with a delay" in err
+
+
 ENSEMBLE = """\
 model transformer { layers = 1; width = 8; heads = 2; context = 16 }
 data text { batch = 4 }

@@ -59,7 +59,15 @@ parallelism {{ ensemble over member }}
 replicas over chip {{ }}
 distill {{ model = mlp(width = 8); steps = {STUDENT} }}
 """
-SCHEMES = {"tight": TIGHT, "local": LOCAL, "cut": CUT, "across": ACROSS}
+LATE = f"""{HEAD}
+mesh {{ site = 2; chip = 2 }}
+replicas over site {{
+  consistency = pipelined
+  compression = int8(block = 64, feedback = true)
+}}
+replicas over chip {{ }}
+"""
+SCHEMES = {"tight": TIGHT, "local": LOCAL, "cut": CUT, "across": ACROSS, "late": LATE}
 
 
 def scheme_in(folder, text):
@@ -141,7 +149,7 @@ def losses_of(out):
         "tight",
         *(
             pytest.param(each, marks=pytest.mark.slow)
-            for each in ("local", "cut", "across")
+            for each in ("local", "cut", "across", "late")
         ),
     ],
 )
@@ -180,8 +188,9 @@ def test_two_processes_train_what_the_equations_say(tmp_path, name):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_in_another_number_of_processes(tmp_path):
-    scheme = scheme_in(tmp_path, LOCAL)
+@pytest.mark.parametrize("name", ["local", "late"])
+def test_a_run_goes_on_in_another_number_of_processes(tmp_path, name):
+    scheme = scheme_in(tmp_path, SCHEMES[name])
     session = trained(scheme, tmp_path / "one")
     launched(scheme, tmp_path / "two", "--set", "train.steps=4")
     half = session_of(scheme, overrides=("train.steps=8",))

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     "that the host's own name resolves to where not given.",
 )
 @options.heartbeat
+@options.overlap
 @click.option(
     "--pulse",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -87,6 +88,7 @@ def run(
     process_id: int | None,
     interface: str | None,
     heartbeat: int,
+    overlap: bool | None,
     pulse: Path | None,
     parent: int | None,
 ) -> int:
@@ -119,6 +121,7 @@ def run(
             engine=engine,
             num_devices=devices,
             peers=peers,
+            overlap=overlap,
         )
         with located(file, overrides):
             result = run_session(session, folder, engine, progress)
