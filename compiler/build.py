@@ -48,8 +48,8 @@ def build(
         batch_shapes: Shape and element type of each array of a global batch.
         devices: The devices; jax's own where not given. The first ones are used.
         overlap: Whether means that are used later than they are formed are formed on
-            devices of their own, beside the next steps: of the devices of each process
-            the first half computes, and the second half carries exchanges.
+            devices of their own, beside the next steps: as many again, after those
+            that compute.
 
     Raises:
         SchemeError: If the scheme speaks of tensors that the model does not have.

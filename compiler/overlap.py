@@ -140,13 +140,19 @@ class Overlapped(Executables):
         return arrays._replace(mixers={**arrays.mixers, **moved})
 
     def _ahead(self, due: Due) -> Any:
+        key = ("ahead", due)
+        if key in self._made:
+            return self._made[key]
         lifted, _ = self._lifted(self.arrays)
         piece = self._here.ahead(due)
-        return self._compiled(("ahead", due), piece, self._mesh, lifted, self.batch)
+        return self._compiled(key, piece, self._mesh, lifted, self.batch)
 
     def _behind(self, due: Due) -> Any:
+        key = ("behind", due)
+        if key in self._made:
+            return self._made[key]
         piece, given = self._here.behind(due), self._behind_given(due)
-        return self._compiled(("behind", due), piece, self._mesh, *given, donate=(0,))
+        return self._compiled(key, piece, self._mesh, *given, donate=(0,))
 
     def _across(self, name: str, turn: int) -> Any:
         key = ("across", name, turn)
@@ -177,11 +183,10 @@ class Overlapped(Executables):
     def _compiled(
         self, key: Any, piece: Piece, mesh: Mesh, *given: Any, donate: Any = ()
     ) -> Any:
-        if key not in self._made:
-            out = shardings_of(mesh, piece.made)
-            run = jax.jit(piece.run, donate_argnums=donate, out_shardings=out)
-            options = compiler_options()
-            self._made[key] = run.lower(*given).compile(compiler_options=options)
+        out = shardings_of(mesh, piece.made)
+        run = jax.jit(piece.run, donate_argnums=donate, out_shardings=out)
+        lowered = run.lower(*given)
+        self._made[key] = lowered.compile(compiler_options=compiler_options())
         return self._made[key]
 
 

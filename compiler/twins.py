@@ -1,7 +1,6 @@
 """Twins: whether a wire lane helps, and which devices it takes."""
 
 from collections.abc import Sequence
-from itertools import chain
 
 import jax
 
@@ -40,10 +39,13 @@ def can_overlap(plan: Plan) -> bool:
 def halves(
     devices: Sequence[jax.Device],
 ) -> tuple[list[jax.Device], list[jax.Device]]:
-    """Returns the first half of each process's devices, and the second."""
-    local: dict[int, list[jax.Device]] = {}
-    for device in devices:
-        local.setdefault(device.process_index, []).append(device)
-    firsts = [each[: len(each) // 2] for each in local.values()]
-    seconds = [each[len(each) // 2 :] for each in local.values()]
-    return list(chain.from_iterable(firsts)), list(chain.from_iterable(seconds))
+    """Returns the devices that compute, and their twins.
+
+    Raises:
+        ValueError: If they are of several processes: gloo mixes up what two programs
+            send at once.
+    """
+    if len({device.process_index for device in devices}) > 1:
+        raise ValueError("overlap is for the devices of one process")
+    half = len(devices) // 2
+    return list(devices[:half]), list(devices[half:])

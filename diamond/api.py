@@ -72,9 +72,8 @@ def compile(
             with the examples as their first dim.
         root: Folder under which the scheme's data files lie.
         overlap: Whether means that `pipelined` and `local(delay = ..)` use later than
-            they are formed are formed beside the next steps, on as many devices again:
-            the second half of those of each process. For CPUs: on GPUs XLA overlaps by
-            itself.
+            they are formed are formed beside the next steps, on as many devices again.
+            For the CPU devices of one process: on GPUs XLA overlaps by itself.
 
     Raises:
         diamond.SchemeError: If clauses of the scheme exclude each other.

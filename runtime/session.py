@@ -46,6 +46,10 @@ from diamond.runtime.processes.layout import devices_of_process
 from diamond.runtime.progress import Progress
 from diamond.runtime.tasks import make_task
 
+NOT_OF_SEVERAL = (
+    "--overlap is for one process: between several, gloo mixes up collectives of two "
+    "programs that run at once; leave it out"
+)
 NOTHING_LATE = (
     "--overlap, but nothing can: it is for `pipelined`, and `local` with a delay, over "
     "an all-reduce of several copies, on the mesh engine; leave it out"
@@ -137,7 +141,7 @@ def open_session(
     num_devices: int | None = None,
     are_virtual: bool = False,
     peers: Peers = ALONE,
-    overlap: bool | None = None,
+    overlap: bool = False,
 ) -> Session:
     """Makes devices ready, opens a scheme's data and makes its task.
 
@@ -149,8 +153,7 @@ def open_session(
         num_devices: What the caller expects the mesh to need, or None.
         are_virtual: Whether nothing is to run, so that the devices need not be there.
         peers: The processes that train together, having joined.
-        overlap: Whether means that are used late are formed beside the next steps;
-            where there are several processes to exchange them, if None.
+        overlap: Whether means that are used late are formed beside the next steps.
 
     Raises:
         EnvironmentProblem: If there are not enough devices, or the processes do not
@@ -170,8 +173,9 @@ def open_session(
     if peers.number > 1:
         _check_processes(scheme, engine, peers.number)
     needed = members if engine == "mesh" else 1
-    twins = engine == "mesh" and is_late(scheme)
-    twins &= peers.number > 1 if overlap is None else overlap
+    if overlap and peers.number > 1:
+        raise EnvironmentProblem(NOT_OF_SEVERAL)
+    twins = overlap and engine == "mesh" and is_late(scheme)
     devices.prepare(
         needed,
         precision=scheme.train.precision,

@@ -42,7 +42,6 @@ SCHEDULERS = ("slurm", "mpi", "k8s")
     "given.",
 )
 @options.heartbeat
-@options.overlap
 @click.option(
     "--patience",
     type=click.FloatRange(min=1),
@@ -74,7 +73,6 @@ def launch(
     output_format: str,
     interface: str | None,
     heartbeat: int,
-    overlap: bool | None,
     patience: float | None,
     restarts: int,
     scheduler: str | None,
@@ -90,8 +88,6 @@ def launch(
     share = devices_of_process(scheme.mesh, hosts)
     folder = Path("runs") / scheme.name if out is None else out
     shared = [file, "--out", str(folder), *_given(devices, overrides, output_format)]
-    if overlap is not None:
-        shared.append("--overlap" if overlap else "--no-overlap")
     if scheduler is not None:
         click.echo(_printed(scheduler, scheme, shared, hosts, share), nl=False)
         return 0

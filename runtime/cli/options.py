@@ -47,13 +47,6 @@ heartbeat = click.option(
     help="A process among several that is silent for so long counts as lost.",
 )
 
-overlap = click.option(
-    "--overlap/--no-overlap",
-    default=None,
-    help="Exchange what is used later than it is formed beside the next steps, on CPUs "
-    "by a second virtual device for each; by default where several processes train.",
-)
-
 scheme_file = click.argument("file", type=click.Path())
 
 

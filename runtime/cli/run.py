@@ -68,7 +68,12 @@ if TYPE_CHECKING:
     "that the host's own name resolves to where not given.",
 )
 @options.heartbeat
-@options.overlap
+@click.option(
+    "--overlap",
+    is_flag=True,
+    help="Exchange what is used later than it is formed beside the next steps, on CPUs "
+    "by a second virtual device for each.",
+)
 @click.option(
     "--pulse",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -88,7 +93,7 @@ def run(
     process_id: int | None,
     interface: str | None,
     heartbeat: int,
-    overlap: bool | None,
+    overlap: bool,
     pulse: Path | None,
     parent: int | None,
 ) -> int:
