@@ -63,12 +63,11 @@ def _check_call(
         return own.whole.merge(params)(*called.inputs, **called.named)
 
     def by_parts(params: Any, batch: Batch) -> Any:
-        called = called_with(loss, batch)
-        return own.outputs(params, called.inputs, called.named)
+        return own.outputs(params, called_with(loss, batch))
 
     with _refusing(lambda why: loss_uses(axis, why)):
         jax.eval_shape(by_module, params, batch)
-    with _refusing(lambda why: calls_otherwise(axis, own.name, f"the parts {why}")):
+    with _refusing(lambda why: calls_otherwise(axis, own.name, f"that {why}")):
         jax.eval_shape(by_parts, params, batch)
     if not _alike(by_module, by_parts, params, batch):
         why = "the same numbers give other outputs"
@@ -101,7 +100,7 @@ def _refusing(finding: Callable[[str], Finding]) -> Iterator[None]:
         raise Refusal((finding(str(use)),)) from use
     except Exception as error:
         [first, *_] = str(error).splitlines() or [""]
-        why = f"fail with {type(error).__name__}: {first}"
+        why = f"fails with {type(error).__name__}: {first}"
         raise Refusal((finding(why),)) from error
 
 

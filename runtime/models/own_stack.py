@@ -20,7 +20,7 @@ from diamond.runtime.models.functional import (
     functional,
     part_of,
 )
-from diamond.runtime.models.standin import Judge, called_with, judged
+from diamond.runtime.models.standin import Called, Judge, called_with, judged
 
 EMBED, HEAD = "embed", "head"
 Owned = dict[int, tuple[str, str]]
@@ -52,10 +52,10 @@ class OwnStack(NamedTuple):
     block: Functional
     num_blocks: int
 
-    def outputs(self, params: Params, inputs: tuple[Any, ...], named: Any) -> Any:
+    def outputs(self, params: Params, called: Called) -> Any:
         """Calls the parts one after another, with the parameters of the module."""
         ends = self.ends.merge(without_blocks(params))
-        x = ends.embed(*inputs, **named)
+        x = ends.embed(*called.in_order)
         for place in range(self.num_blocks):
             x = self.block.apply(params[BLOCKS][str(place)], x)
         return ends.head(x)
@@ -89,14 +89,13 @@ def own_stack(model: nnx.Module | ModuleFactory) -> OwnStack:
 
 def stack_in(own: OwnStack, loss: Judge, rounding: Rounding) -> Stack:
     """Returns a module and its loss as stages run them."""
-
     key = jax.eval_shape(lambda: jax.random.key(0))
     one_block = jax.eval_shape(own.block.init, key)
 
     def enter(params: Params, batch: Batch) -> jax.Array:
         called = called_with(loss, rounding.batch(batch))
         embed = own.ends.merge(rounding.params(params)).embed
-        return _widened(embed(*called.inputs, **called.named), block, one_block)
+        return _widened(embed(*called.in_order), block, one_block)
 
     def block(params: Params, x: jax.Array) -> jax.Array:
         computed: jax.Array = own.block.apply(rounding.params(params), x)

@@ -22,6 +22,11 @@ class Called(NamedTuple):
     inputs: tuple[Any, ...]
     named: dict[str, Any]
 
+    @property
+    def in_order(self) -> tuple[Any, ...]:
+        """What its first part is called with, whatever that calls its arguments."""
+        return (*self.inputs, *self.named.values())
+
 
 class _Reached(Exception):
     """A loss came to its call."""
