@@ -79,7 +79,7 @@ def _not_made_so(parts: Parts, axis: Axis) -> Iterator[Finding]:
         yield _no_stack(
             axis,
             f"{over} takes `embed`, `blocks` and `head` of your own model apart, and "
-            f"{' and '.join(parts.lacking)}",
+            f"{'; '.join(parts.lacking)}",
             f"a list `blocks` of equal modules between `embed` and `head`, and the "
             f"call `{CALL}`",
             f"name the parts of `{name}` so, or {ZERO}",

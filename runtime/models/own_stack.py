@@ -95,7 +95,8 @@ def stack_in(own: OwnStack, loss: Judge, rounding: Rounding) -> Stack:
     def enter(params: Params, batch: Batch) -> jax.Array:
         called = called_with(loss, rounding.batch(batch))
         embed = own.ends.merge(rounding.params(params)).embed
-        return _widened(embed(*called.in_order), block, one_block)
+        entered: jax.Array = _widened(embed(*called.in_order), block, one_block)
+        return entered
 
     def block(params: Params, x: jax.Array) -> jax.Array:
         computed: jax.Array = own.block.apply(rounding.params(params), x)

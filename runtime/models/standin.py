@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import jax
+from jax.extend.core import get_opaque_trace_state
 
 Judge = Callable[[Any, Mapping[str, jax.Array]], jax.Array]
 
@@ -56,6 +57,8 @@ class StandIn:
         return self._answer(Called(inputs, named))
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # what Python and JAX ask of any function
+            raise AttributeError(name)
         raise LossUse(f"reads `{name}` of the model")
 
 
@@ -63,15 +66,19 @@ def called_with(loss: Judge, batch: Mapping[str, jax.Array]) -> Called:
     """Returns what a loss calls its model with.
 
     Raises:
-        LossUse: If it does not come to a call, or reads something of the model.
+        LossUse: If it does not come to a call of its own, or reads something of the
+            model.
 
     Example:
         >>> loss = lambda model, batch: model(2 * batch["x"]).sum()
         >>> called_with(loss, {"x": jax.numpy.ones(())}).inputs
         (Array(2., dtype=float32, weak_type=True),)
     """
+    outside = get_opaque_trace_state(convention="nnx")
 
     def stop(called: Called) -> NoReturn:
+        if get_opaque_trace_state(convention="nnx") != outside:
+            raise LossUse("calls the model inside a transformation of JAX's")
         raise _Reached(called)
 
     try:

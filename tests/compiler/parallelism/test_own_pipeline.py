@@ -311,6 +311,11 @@ def uncalled(model: Any, batch: Any) -> jax.Array:
     return jnp.mean(batch["x"])
 
 
+def within(model: Any, batch: Any) -> jax.Array:
+    rows = jax.vmap(lambda x: model(x))(batch["x"])
+    return jnp.mean((rows - batch["y"]) ** 2)
+
+
 def mapped(model: Any, batch: Any) -> jax.Array:
     return jnp.mean((jax.vmap(model)(batch["x"]) - batch["y"]) ** 2)
 
@@ -322,7 +327,8 @@ def mapped(model: Any, batch: Any) -> jax.Array:
         (decayed_whole, "your loss fails"),
         (doubled, "your loss calls the model more than once"),
         (uncalled, "your loss does not call the model"),
-        (mapped, "your loss"),
+        (mapped, "your loss calls the model inside a transformation of JAX's"),
+        (within, "your loss calls the model inside a transformation of JAX's"),
     ],
 )
 def test_a_loss_that_asks_for_more_is_refused(loss: Any, words: str) -> None:
