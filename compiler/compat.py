@@ -1,5 +1,6 @@
 """Names of jax that move between the versions we accept: 0.10.2 up to 0.12."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,6 +22,17 @@ def abstract_mesh(axes: dict[str, int]) -> AbstractMesh:
     """Returns a mesh of axes without devices, to trace with."""
     kinds = (AxisType.Auto,) * len(axes)
     return AbstractMesh(tuple(axes.values()), tuple(axes), axis_types=kinds)
+
+
+def scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
+    """Returns how many constants a traced `scan` reads, and how much it carries.
+
+    jax 0.12 has trees of both in place of the two numbers.
+    """
+    if "ft_in" not in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carried, _ = (len(part) for part in params["ft_in"].unpack())
+    return constants, carried
 
 
 def compiler_options() -> dict[str, Any]:

@@ -24,6 +24,8 @@ from typing import Any
 
 from jax.extend import core
 
+from diamond.compiler.compat import scan_counts
+
 Pairs = Sequence[tuple[Any, Any]]
 """Outputs with the inputs whose place they take."""
 
@@ -183,8 +185,7 @@ def _inside(equation: Any, reads: list[_Value]) -> tuple[int, list[_Value]]:
     if name == "cond":
         return max(peak_of(_open(b), []) for b in params["branches"]), []
     if name == "scan":
-        body, first = _open(params["jaxpr"]), params["num_consts"]
-        num = params["num_carry"]
+        body, (first, num) = _open(params["jaxpr"]), scan_counts(params)
         pairs = list(zip(body.outvars[:num], body.invars[first:], strict=False))
         return peak_of(body, pairs), reads[first : first + num]
     if name == "while":

@@ -104,10 +104,12 @@ def compile(
     """
     _warn(verify_scheme(scheme))
     data = _data_of(scheme, batch, Path(root))
-    task = make_task(scheme, data, model=model, loss=loss, optimizer=optimizer)
+    shapes = _shapes_of(batch) if data is None else data.example_shapes()
+    task = make_task(
+        scheme, data, model=model, loss=loss, optimizer=optimizer, shapes=shapes
+    )
     if optimizer is not None:
         task = task._replace(optimizer_text="your optimizer")
-    shapes = _shapes_of(batch) if data is None else data.example_shapes()
     return build(scheme, task, shapes, devices, overlap=overlap)
 
 

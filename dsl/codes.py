@@ -641,4 +641,22 @@ CODES = (
         "Under `zero` a tensor is coded if its piece for each device fills a block, "
         "and no tensor of the model does. This is known once the model is made.",
     ),
+    Code(
+        "D123",
+        "model of your own that has no stages",
+        "A pipeline takes a model of your own apart into `embed`, a list `blocks` and "
+        "`head`, and calls them one after another.",
+    ),
+    Code(
+        "D124",
+        "blocks that are not alike",
+        "Any stage runs any block of your own model, so that all have the same "
+        "parameters and give what they take.",
+    ),
+    Code(
+        "D125",
+        "loss that a pipeline cannot take apart",
+        "The last stage of a pipeline gives your loss what the model's call gave, and "
+        "has no whole model.",
+    ),
 )

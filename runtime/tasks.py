@@ -1,7 +1,7 @@
 """What a scheme trains, as pure functions: model, loss and optimizer together."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,11 @@ from diamond.compiler.parallelism.precision import narrowed, widened
 from diamond.compiler.parallelism.spread import WHOLE, Spread
 from diamond.compiler.parallelism.stack import Stack, order_of
 from diamond.compiler.task import Batch, Params, Predictions, Task
+from diamond.dsl.legality.finding import Refusal
+from diamond.dsl.legality.laid import spread
+from diamond.dsl.legality.stacks import of_parts
 from diamond.dsl.vocabulary.parallelism import Expert, Pipeline
-from diamond.dsl.vocabulary.scheme import Loss, Scheme, Train
+from diamond.dsl.vocabulary.scheme import Axis, Loss, Scheme, Train
 from diamond.dsl.vocabulary.training import (
     Arrays,
     Call,
@@ -34,6 +37,8 @@ from diamond.runtime.models import (
 )
 from diamond.runtime.models.functional import computing_in
 from diamond.runtime.models.outputs import with_notes, with_penalty
+from diamond.runtime.models.own_checks import check_stack
+from diamond.runtime.models.own_stack import Rounding, own_stack, parts_in, stack_in
 from diamond.runtime.models.stacked import stack_of, with_stacked_blocks
 from diamond.runtime.optimizers import build_optimizer
 
@@ -55,6 +60,7 @@ def make_task(
     model: nnx.Module | ModuleFactory | None = None,
     loss: UserLoss | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    shapes: Mapping[str, jax.ShapeDtypeStruct] | None = None,
 ) -> Task:
     """Returns the task of a scheme.
 
@@ -65,6 +71,8 @@ def make_task(
         model: The caller's own model, in place of the scheme's; see `task_from`.
         loss: The caller's own loss, in place of the scheme's; see `task_from`.
         optimizer: An optax transformation, in place of the scheme's.
+        shapes: Shapes of a batch, for `model` in a pipeline; those of `data` where not
+            given.
 
     Raises:
         ValueError: If model, data and loss do not fit together.
@@ -89,7 +97,60 @@ def make_task(
             f"`remat = {train.remat}` is for the models of the language: in a model of "
             "your own, put `nnx.remat` around its blocks"
         )
-    return with_names(scheme, _task(train, functional(model), loss, optimizer))
+    pipe = next(spread(scheme, Pipeline), None)
+    if pipe is None:
+        return with_names(scheme, _task(train, functional(model), loss, optimizer))
+    if shapes is None and data is not None:
+        shapes = data.example_shapes()
+    if shapes is None:
+        raise ValueError("a model of your own in a pipeline needs the batch's `shapes`")
+    return _in_stages(scheme, pipe, model, loss, optimizer, shapes)
+
+
+def _in_stages(
+    scheme: Scheme,
+    pipe: tuple[Axis, Pipeline],
+    model: nnx.Module | ModuleFactory,
+    loss: UserLoss | None,
+    optimizer: optax.GradientTransformation | None,
+    shapes: Mapping[str, jax.ShapeDtypeStruct],
+) -> Task:
+    """Returns the task of a caller's own model whose blocks lie in stages."""
+    found = tuple(of_parts(scheme, parts_in(model)))
+    if found:
+        raise Refusal(found)
+    own, (axis, term) = own_stack(model), pipe
+    order = order_of(own.num_blocks, axis.size, term.chunks)
+    task = _task(scheme.train, with_stacked_blocks(own.whole, order), loss, optimizer)
+    judge = loss if loss is not None else _judge_of(scheme.train)
+    stack = stack_in(own, judge, _rounding(scheme.train.precision, loss is not None))
+    task = task._replace(stack=lambda spread: stack)
+    check_stack(own, task, judge, shapes, axis)
+    return task
+
+
+def _judge_of(train: Train) -> UserLoss:
+    """Returns a loss of the language as a function of a model, as callers write it."""
+    values, narrows = _values(train.loss), train.precision == "bf16"
+
+    def judge(model: Any, batch: Batch) -> jax.Array:
+        x = narrowed(batch["x"]) if narrows else batch["x"]
+        return jnp.mean(values(model(x), batch["y"]))
+
+    return judge
+
+
+def _rounding(precision: str, is_own_loss: bool) -> Rounding:
+    """Returns what `_task` does to parameters, batch and loss."""
+    if precision == "bf16":
+        batch = (lambda b: narrowed(dict(b))) if is_own_loss else _kept
+        return Rounding(narrowed, batch, widened)
+    wide = _wide if precision == "fp64" else _kept
+    return Rounding(wide, wide, _kept)
+
+
+def _kept(value: Any) -> Any:
+    return value
 
 
 def experts_of(scheme: Scheme) -> Expert | None:

@@ -1,7 +1,7 @@
 """Modules as a caller writes them, whose layers know no devices, and their batches."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,16 +9,21 @@ import numpy as np
 import optax
 from flax import nnx
 
+from diamond.compiler.certify import Certificate
+from diamond.compiler.program import Program
 from diamond.dsl.vocabulary import (
     Axis,
     Call,
     Parallel,
+    Pipeline,
     Replicas,
     Scheme,
     Shard,
     Tensor,
     Train,
 )
+from diamond.runtime.engines.reference import ReferenceEngine
+from tests.comparison import LEAST_SCALE
 
 EXAMPLES, TOKENS, VOCAB, WIDTH, HEADS, HIDDEN = 8, 6, 16, 8, 4, 16
 RULES = (
@@ -30,7 +35,17 @@ RULES = (
     Shard("table/*", ("vocab", "embed")),
     Shard("head/*", ("none", "vocab")),
 )
+STEPS, TOLERANCE = 10, 1e-10
 SGD = Call("sgd", (("learning_rate", 0.1), ("momentum", 0.9)))
+
+
+class Own(NamedTuple):
+    """A model of the caller's, with its loss and its data."""
+
+    model: Any
+    loss: Any
+    batch_at: Any
+    rules: tuple[Shard, ...]
 
 
 class Mlp(nnx.Module):
@@ -81,6 +96,51 @@ class Attention(nnx.Module):
         return jnp.einsum("ehqk,ekhd,hdw->eqw", weights, v, self.out[...])
 
 
+class Block(nnx.Module):
+    """x + attention(x), then x + perceptron(x)."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.attend = Attention(rngs, named=False)
+        self.mlp = Mlp(rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[examples, tokens, WIDTH]` to the same shape."""
+        x = x + self.attend(x)
+        return x + self.mlp(x)
+
+
+class Stacked(nnx.Module):
+    """Tokens to logits through some blocks, in the parts that a pipeline takes."""
+
+    def __init__(self, rngs: nnx.Rngs, blocks: int = 4) -> None:
+        self.embed = nnx.Embed(VOCAB, WIDTH, dtype=jnp.float64, rngs=rngs)
+        self.blocks = nnx.List([Block(rngs) for _ in range(blocks)])
+        self.head = nnx.Linear(WIDTH, VOCAB, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `int[examples, tokens]` to `[examples, tokens, VOCAB]`."""
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class Ladder(nnx.Module):
+    """Numbers to numbers through some perceptrons, likewise."""
+
+    def __init__(self, rngs: nnx.Rngs, blocks: int = 2) -> None:
+        self.embed = nnx.Linear(WIDTH, WIDTH, rngs=rngs)
+        self.blocks = nnx.List([Mlp(rngs) for _ in range(blocks)])
+        self.head = nnx.Linear(WIDTH, WIDTH, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[examples, WIDTH]` to the same shape."""
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
 class Decoder(nnx.Module):
     """A block of attention and a perceptron, between tokens and logits."""
 
@@ -126,6 +186,13 @@ def tokens_at(step: int) -> dict[str, np.ndarray]:
     return {"x": rows[:, :-1], "y": rows[:, 1:]}
 
 
+def staged_scheme(
+    term: Pipeline, stages: int, *outer: tuple[str, int, Any], **train: Any
+) -> Scheme:
+    """Returns a scheme with a pipeline inside other axes, as `own_scheme` does."""
+    return _scheme((*outer, ("stage", stages, term)), (), train)
+
+
 def own_scheme(
     devices: int,
     *outer: tuple[str, int, Any],
@@ -140,8 +207,15 @@ def own_scheme(
         rules: What parameters' dims are called.
         train: More of what `Train` takes.
     """
+    return _scheme((*outer, ("chip", devices, Tensor())), rules, train)
+
+
+def _scheme(
+    axes: tuple[tuple[str, int, Any], ...],
+    rules: tuple[Shard, ...],
+    train: dict[str, Any],
+) -> Scheme:
     settings = {"optimizer": SGD, "steps": 10, "precision": "fp64", **train}
-    axes = (*outer, ("chip", devices, Tensor()))
     return Scheme(
         "own",
         train=Train(**settings),
@@ -152,3 +226,23 @@ def own_scheme(
         replicas=tuple(Replicas(n, **s) for n, _, s in axes if isinstance(s, dict)),
         shards=rules,
     )
+
+
+def hold(program: Program, own: Own) -> Certificate:
+    """Trains ten steps beside the reference engine, from the same weights."""
+    engine = ReferenceEngine(program.scheme, program.task)
+    state = program.init(jax.random.key(0))
+    members = range(engine.num_members)
+    truth = engine.from_members([program.member_params(state, m) for m in members])
+    for step in range(STEPS):
+        state, metrics = program.step(state, own.batch_at(step))
+        truth, expected = engine.step(truth, own.batch_at(step))
+        losses = np.reshape(metrics["loss"], (engine.num_members, -1)).mean(axis=1)
+        np.testing.assert_allclose(losses, np.ravel(expected["loss"]), rtol=TOLERANCE)
+    for member in members:
+        mine = jax.tree.leaves(program.member_params(state, member))
+        theirs = jax.tree.leaves(engine.member_parameters(truth, member))
+        for a, b in zip(mine, theirs, strict=True):
+            scale = max(np.abs(b).max(), LEAST_SCALE)
+            assert np.abs(a - b).max() <= TOLERANCE * scale
+    return program.certify()

@@ -170,6 +170,12 @@ def test_a_model_of_ones_own_is_cut_by_rules_as_by_names() -> None:
     assert losses["by_rules"] == losses["by_names"] < 0.01
 
 
+def test_a_model_of_ones_own_trains_in_stages_as_on_one_device() -> None:
+    losses = _losses_of("own_pipeline")
+    assert losses["in_stages"] == pytest.approx(losses["whole"], rel=1e-3)
+    assert losses["in_stages"] < 0.5
+
+
 def test_embed_trains_both_ways_to_the_same_loss() -> None:
     losses = _losses_of("embed")
     assert losses["compiled"] == pytest.approx(losses["by_hand"], rel=1e-3)

@@ -21,9 +21,15 @@ the others skip that. But all devices run one program, so each keeps a copy of t
 parameters and of the batch. Their gradients are zero where they are not used, and are
 summed over the axis.
 
-Blocks and ends may be cut up over other axes: all devices of a stage do the same at
-the same tick, so they may talk inside of it. `zero` of stage 3 gathers the parameters
-of a stage once a step, in fp32, and not at each tick.
+A model of the caller's own is taken apart by the names of its parts, `embed`, a list
+`blocks` and `head`, and its loss around its one call of the model: the first stage runs
+the loss up to there, and the last one from there on. Both ends are everywhere, so they
+may share parameters. The parts are held against the module's own call when it is
+compiled.
+
+Blocks and ends of the language's models may be cut up over other axes: all devices of a
+stage do the same at the same tick, so they may talk inside of it. `zero`, of any model,
+gathers the parameters of a stage at stage 3 once a step, in fp32, and not at each tick.
 
 Bill: with V values of activations in a microbatch, a device sends V to each neighbour
 at each tick, whether it has something to say or not, but for the ticks before the first

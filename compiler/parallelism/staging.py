@@ -38,9 +38,9 @@ def stack_for(axis: MeshAxis, task: Task, spread: Spread) -> Stack:
     """
     if task.stack is None:
         raise ValueError(
-            f"`pipeline over {axis.name}` takes a built-in model and its loss apart, "
-            "and this model or loss is the caller's own: use `zero`, or a model and a "
-            "loss of the language"
+            f"`pipeline over {axis.name}` takes a model of the language apart together "
+            "with its loss, and this loss is the caller's own: leave the loss to the "
+            "scheme, pass a model of your own too, or use `zero`"
         )
     return task.stack(spread)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from diamond.dsl.legality.finding import Finding, Path, near_multiples
 from diamond.dsl.legality.laid import spread
@@ -10,6 +11,8 @@ from diamond.dsl.vocabulary.parallelism import Pipeline, Sequence
 from diamond.dsl.vocabulary.scheme import Axis, Scheme
 from diamond.dsl.vocabulary.tables import word_of
 from diamond.dsl.vocabulary.training import Transformer
+
+Label: TypeAlias = tuple[Path, str]
 
 
 def has_blocks(scheme: Scheme) -> Iterator[Finding]:
@@ -34,17 +37,25 @@ def blocks_divide(scheme: Scheme) -> Iterator[Finding]:
     for axis, term in spread(scheme, Pipeline):
         parts = axis.size * term.chunks
         if isinstance(model, Transformer) and model.layers % parts:
-            times = f" of {term.chunks} chunks each" if term.chunks > 1 else ""
-            yield Finding(
-                "D101",
-                f"{model.layers} blocks cannot be spread over {axis.size} equal "
-                f"stages{times}",
-                ("parallelism", axis.name),
-                expected=f"a multiple of {parts}, such as "
-                f"{near_multiples(model.layers, parts)}",
-                help=f"change `layers` of the model, or the size of `{axis.name}`",
-                labels=((("model", "layers"), f"{model.layers} blocks"), _size(axis)),
-            )
+            label: Label = (("model", "layers"), f"{model.layers} blocks")
+            fix = f"change `layers` of the model, or the size of `{axis.name}`"
+            yield uneven(axis, term, model.layers, fix, label)
+
+
+def uneven(
+    axis: Axis, term: Pipeline, blocks: int, fix: str, *labels: Label
+) -> Finding:
+    """Blocks do not come out even."""
+    parts = axis.size * term.chunks
+    times = f" of {term.chunks} chunks each" if term.chunks > 1 else ""
+    return Finding(
+        "D101",
+        f"{blocks} blocks cannot be spread over {axis.size} equal stages{times}",
+        ("parallelism", axis.name),
+        expected=f"a multiple of {parts}, such as {near_multiples(blocks, parts)}",
+        help=fix,
+        labels=(*labels, size_of(axis)),
+    )
 
 
 def chunks_fit(scheme: Scheme) -> Iterator[Finding]:
@@ -77,7 +88,7 @@ def groups_are_full(scheme: Scheme) -> Iterator[Finding]:
                 expected=f"a multiple of {axis.size}, such as "
                 f"{near_multiples(term.microbatches, axis.size)}",
                 help="change `microbatches`, or take `schedule = one_f_one_b`",
-                labels=(_size(axis),),
+                labels=(size_of(axis),),
             )
 
 
@@ -104,7 +115,7 @@ def companions(scheme: Scheme) -> Iterator[Finding]:
     for axis, term in spread(scheme, Pipeline):
         for beside, tokens in spread(scheme, Sequence):
             if tokens.method == "ring":
-                yield _apart(
+                yield apart(
                     axis,
                     ("parallelism", beside.name),
                     "`sequence(method = ring)`",
@@ -113,7 +124,7 @@ def companions(scheme: Scheme) -> Iterator[Finding]:
                     "`method = all_to_all`",
                 )
         if term.schedule == "zero_bubble" and scheme.train.remat != "none":
-            yield _apart(
+            yield apart(
                 axis,
                 ("train", "remat"),
                 f"`remat = {scheme.train.remat}`",
@@ -123,7 +134,8 @@ def companions(scheme: Scheme) -> Iterator[Finding]:
             )
 
 
-def _apart(axis: Axis, path: Path, what: str, reason: str, way_out: str) -> Finding:
+def apart(axis: Axis, path: Path, what: str, reason: str, way_out: str) -> Finding:
+    """Something has not been made to work inside stages."""
     return Finding(
         "D105",
         f"{what} does not go with `pipeline over {axis.name}`: {reason}",
@@ -134,5 +146,6 @@ def _apart(axis: Axis, path: Path, what: str, reason: str, way_out: str) -> Find
     )
 
 
-def _size(axis: Axis) -> tuple[Path, str]:
+def size_of(axis: Axis) -> Label:
+    """Points at the number of stages."""
     return ("mesh", axis.name), f"{axis.size} stages"

@@ -67,6 +67,23 @@ def functional(model: nnx.Module | ModuleFactory) -> Functional:
     return _from_factory(_unplaced(_by_place(model)))
 
 
+def part_of(
+    model: nnx.Module | ModuleFactory, take: Callable[[Any], Any]
+) -> Any | ModuleFactory:
+    """Returns a part of a module, or a function that makes the module for its part.
+
+    Example:
+        >>> make = lambda rngs: nnx.Sequential(nnx.Linear(2, 3, rngs=rngs))
+        >>> f = functional(part_of(make, lambda module: module.layers[0]))
+        >>> f.init(jax.random.key(0))["kernel"].shape
+        (2, 3)
+    """
+    if isinstance(model, nnx.Module):
+        return take(model)
+    make = _unplaced(_by_place(model))
+    return lambda rngs: take(make(rngs))
+
+
 def computing_in(model: Functional, precision: str) -> Functional:
     """Lets a model compute in a precision, whatever its parameters are kept in.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import diamond
+from diamond.compiler.compat import scan_counts
 from diamond.compiler.liveness import peak_of
 from diamond.compiler.temporaries import with_temporaries
 from diamond.compiler.variants import variants_of
@@ -40,6 +41,27 @@ def test_a_branch_adds_the_largest() -> None:
         return jax.lax.cond(a[0, 0] > 0, large, lambda a: a, a)
 
     assert _peak(step) >= 256
+
+
+def test_a_loop_carries_in_place() -> None:
+    """It writes over what it carries, and not over what it reads beside."""
+
+    def loop(a: jax.Array) -> jax.Array:
+        def turn(
+            carry: tuple[jax.Array, jax.Array], row: jax.Array
+        ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+            x, y = carry
+            return (x @ a, y + row), row[0]
+
+        start = (a @ a, jnp.zeros(8))
+        (x, y), _ = jax.lax.scan(turn, start, jnp.ones((3, 8)))
+        return (x @ a).sum() + y.sum()
+
+    for step in (loop, jax.grad(loop)):
+        equations = jax.make_jaxpr(step)(jnp.ones((8, 8))).jaxpr.eqns
+        loops = [each for each in equations if each.primitive.name == "scan"]
+        assert {scan_counts(each.params) for each in loops} == {(1, 2)}
+    assert _peak(loop) == 2 * 256 + 32
 
 
 def test_new_state_is_written_over_the_old() -> None:

@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 
 import diamond
-from diamond.compiler.certify import Certificate, CertificateError, certify
+from diamond.compiler.certify import CertificateError, certify
 from diamond.compiler.compat import make_mesh
 from diamond.compiler.parallelism.partition import Partition
 from diamond.compiler.plan_text import print_plan, read_plan
@@ -32,12 +32,12 @@ from diamond.dsl.vocabulary import (
     Zero,
 )
 from diamond.dsl.vocabulary import Mlp as BuiltIn
-from diamond.runtime.engines.reference import ReferenceEngine
-from tests.comparison import LEAST_SCALE
 from tests.modules import (
     RULES,
     Decoder,
     Mlp,
+    Own,
+    hold,
     next_tokens,
     numbers_at,
     own_scheme,
@@ -48,17 +48,6 @@ from tests.modules import (
 SYNCHRONOUS: dict[str, Any] = {}
 LOCAL = {"consistency": Local(every=2), "compression": Int8()}
 OLD = {"consistency": Asynchronous(max_staleness=2)}
-STEPS, TOLERANCE = 10, 1e-10
-
-
-class Own(NamedTuple):
-    """A model of the caller's, with its loss and its data."""
-
-    model: Any
-    loss: Any
-    batch_at: Any
-    rules: tuple[Shard, ...]
-
 
 OWN = {
     "mlp by rules": Own(Mlp, squares, numbers_at, RULES[:3]),
@@ -82,26 +71,6 @@ def compiled(own: Own, devices: int, *outer: Any, **train: Any) -> Program:
     return diamond.compile(
         scheme, model=own.model, loss=own.loss, batch=own.batch_at(0)
     )
-
-
-def hold(program: Program, own: Own) -> Certificate:
-    """Trains ten steps beside the reference engine, from the same weights."""
-    engine = ReferenceEngine(program.scheme, program.task)
-    state = program.init(jax.random.key(0))
-    members = range(engine.num_members)
-    truth = engine.from_members([program.member_params(state, m) for m in members])
-    for step in range(STEPS):
-        state, metrics = program.step(state, own.batch_at(step))
-        truth, expected = engine.step(truth, own.batch_at(step))
-        losses = np.ravel(metrics["loss"])
-        np.testing.assert_allclose(losses, np.ravel(expected["loss"]), rtol=TOLERANCE)
-    for member in members:
-        mine = jax.tree.leaves(program.member_params(state, member))
-        theirs = jax.tree.leaves(engine.member_parameters(truth, member))
-        for a, b in zip(mine, theirs, strict=True):
-            scale = max(np.abs(b).max(), LEAST_SCALE)
-            assert np.abs(a - b).max() <= TOLERANCE * scale
-    return program.certify()
 
 
 @pytest.mark.parametrize(
