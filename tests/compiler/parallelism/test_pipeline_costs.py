@@ -135,7 +135,9 @@ def test_a_loss_of_the_caller_is_refused() -> None:
     task = make_task(
         scheme, Tokens(), loss=lambda model, batch: 0.0 * model.embed.sum()
     )
-    with pytest.raises(ValueError, match="takes a built-in model and its loss apart"):
+    with pytest.raises(
+        ValueError, match="takes a model of the language apart together with its loss"
+    ):
         plan_of(scheme, task, Tokens().example_shapes())
 
 
