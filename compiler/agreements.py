@@ -1,5 +1,6 @@
 """From a plan's exchanges to the rules and mixers that carry them out."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from diamond.compiler.exchange.contract import Mixer, Rule
@@ -31,6 +32,10 @@ class Part(NamedTuple):
     wire: Wire
     clause: str
     memory: str
+
+
+Active = Sequence[tuple[Part, int]]
+"""Exchanges that are due, with their turns, in the plan's order."""
 
 
 def parts_of(plan: Plan, wire_of: WireOf = mesh_wire) -> tuple[Part, ...]:

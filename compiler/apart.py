@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from jax.sharding import PartitionSpec
 
-from diamond.compiler.ground import Active, Ground
+from diamond.compiler.agreements import Active
+from diamond.compiler.ground import Ground
 from diamond.compiler.member import moved, seen
 from diamond.compiler.parallelism.partition import Partition
 from diamond.compiler.state import Arrays, add_dims, drop_dims

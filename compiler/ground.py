@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import AbstractMesh, Mesh
 
-from diamond.compiler.agreements import Part, parts_of
+from diamond.compiler.agreements import Active, Part, parts_of
 from diamond.compiler.parallelism.partition import Partition, partition_of
 from diamond.compiler.plan import Plan
 from diamond.compiler.shards import Shards, shards_of
@@ -27,8 +27,6 @@ from diamond.compiler.state import (
 )
 from diamond.compiler.task import Task
 from diamond.compiler.variants import Due
-
-Active = list[tuple[Part, int]]
 
 
 class Ground(NamedTuple):

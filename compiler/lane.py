@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import PartitionSpec
 
-from diamond.compiler.agreements import Part
+from diamond.compiler.agreements import Active, Part
 from diamond.compiler.exchange.contract import Leaves, Mixer, Tree
-from diamond.compiler.ground import Active, Ground
+from diamond.compiler.ground import Ground
 from diamond.compiler.member import (
     Values,
     differentiated,
@@ -216,7 +216,7 @@ class Lane(NamedTuple):
         inner = of(active, "gradients")
         names = [part.exchange.name in self.aside for part, _ in inner]
         at = names.index(True) if any(names) else len(inner)
-        return [*inner[:at]], [*inner[at:]]
+        return inner[:at], inner[at:]
 
     def _aboard(self, active: Active, arrived: Means) -> Active:
         return [

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from diamond.compiler.agreements import Part
+from diamond.compiler.agreements import Active, Part
 from diamond.compiler.exchange.contract import Leaves, Server, Tree
 from diamond.compiler.meeting import kept_after_meeting
 from diamond.compiler.plan import LANDING, Subject
@@ -23,8 +23,6 @@ from diamond.compiler.scopes import SCOPE
 from diamond.compiler.shards import Shards
 from diamond.compiler.state import Arrays
 from diamond.compiler.task import Batch, Params, Task
-
-Active = Sequence[tuple[Part, int]]
 
 
 class Values(NamedTuple):

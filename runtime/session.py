@@ -94,7 +94,7 @@ class Session:
         found = devices.prepare(needed, processes=self.peers.number, twins=self.twins)
         with _refusals():
             shapes = self.data.example_shapes()
-            overlap = len(found) > needed and can_overlap(self.plan)
+            overlap = len(found) > needed
             return build(self.scheme, self.task, shapes, found, overlap=overlap)
 
     @cached_property

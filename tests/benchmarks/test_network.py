@@ -42,7 +42,8 @@ def _why_not() -> str:
     return "no namespaces can be made here" if done.returncode else ""
 
 
-needs_network = pytest.mark.skipif(bool(_why_not()), reason=_why_not())
+WHY_NOT = _why_not()
+needs_network = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 
 def _remains(network):
